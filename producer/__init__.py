@@ -1,0 +1,1 @@
+"""The lab machine's agent: sees changes on disk, announces them to the workers."""

@@ -1,0 +1,1 @@
+"""The catalogue: one row a dataset, in SQLite or PostgreSQL."""

@@ -1,0 +1,100 @@
+"""Bring a catalogue's tables up to date, and keep its epoch."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import delete, insert, select, text
+
+from shared.catalogue.models import Meta
+from shared.errors import CatalogueUnavailableError, ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+_EPOCH = "epoch"
+_LOCK = 0x71735F6D_69677261  # advisory lock of PostgreSQL: "qs_migra"
+_LOCK_TIMEOUT = "60s"  # a migration of 100,000 rows takes seconds
+_WAL_TIMEOUT = 30.0  # seconds
+_WAL_PAUSE = 0.05  # seconds
+
+
+def prepare(engine: Engine) -> None:
+    """Switch a SQLite file to a write-ahead log; the file then remembers it.
+
+    Raises
+    ------
+    OperationalError
+        If other processes keep the file locked for 30 s.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    deadline = time.monotonic() + _WAL_TIMEOUT
+    while True:
+        try:
+            connection = engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA journal_mode = WAL")
+            finally:
+                connection.close()
+        except Exception as error:
+            # SQLite refuses the switch at once while another process is at it: the
+            # busy time-out does not hold for it.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_PAUSE)
+        else:
+            return
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the missing migrations in the transaction of `connection`.
+
+    Whoever comes second waits for the first: SQLite by its `BEGIN IMMEDIATE`,
+    PostgreSQL by an advisory lock, which the end of the transaction releases.
+
+    Raises
+    ------
+    ConfigurationError
+        If the catalogue has a migration that this version does not know.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    config = Config()
+    config.set_main_option("script_location", "shared.catalogue:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise ConfigurationError(
+            "The catalogue was made by a newer quantify-sync than this one "
+            f"({error}). Upgrade quantify-sync on this machine."
+        ) from error
+    known = connection.scalar(select(Meta.value).where(Meta.key == _EPOCH))
+    if known is None:
+        write_epoch(connection)
+
+
+def read_epoch(connection: Connection) -> str:
+    """Give the epoch of a migrated catalogue."""
+    epoch = connection.scalar(select(Meta.value).where(Meta.key == _EPOCH))
+    if epoch is None:
+        raise CatalogueUnavailableError(
+            "The catalogue has no epoch. Start a worker or `quantify-sync up`: it "
+            "brings the catalogue up to date."
+        )
+    return epoch
+
+
+def write_epoch(connection: Connection) -> str:
+    """Give the catalogue a new epoch and return it."""
+    epoch = str(uuid.uuid4())
+    connection.execute(delete(Meta).where(Meta.key == _EPOCH))
+    connection.execute(insert(Meta).values(key=_EPOCH, value=epoch))
+    return epoch

@@ -1,0 +1,142 @@
+"""The messages between producer and workers.
+
+Every message carries a version; workers take `VERSION` and the one before, so
+workers are upgraded first. What is no valid message is refused with `MessageError`
+before anything is done about it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from shared.errors import MessageError
+from shared.models import Model
+from shared.tuid import TUID_PATTERN, is_day, parse_container
+
+VERSION = 1
+ACCEPTED_VERSIONS = (VERSION - 1, VERSION)
+MAX_FOUND = 500
+"""Datasets in one `datasets_found`: 100,000 datasets make 200 messages."""
+MAX_FOLDER = 1024
+"""Characters of a relative container path: 255 bytes a name, escaped threefold."""
+
+Why = Literal["write", "settled", "scan"]
+
+
+def is_container_path(folder: str) -> bool:
+    """Whether `folder` is `YYYYMMDD/TUID[-name]` in wire form, and nothing else.
+
+    That form leaves no way out of the data directory: two segments, of which the
+    first is eight digits and the second begins with a TUID; no `..`, drive, NUL or
+    backslash can be in it.
+    """
+    day, separator, name = folder.partition("/")
+    return bool(
+        separator
+        and is_day(day)
+        and not re.search("[/\\\\\x00-\x1f\x7f]", name)
+        and parse_container(name)
+    )
+
+
+def _container_path(folder: str) -> str:
+    if not is_container_path(folder):
+        raise ValueError(
+            "a folder must be YYYYMMDD/TUID[-name] below the source's root"
+        )
+    return folder
+
+
+Tuid = Annotated[str, Field(pattern=f"^{TUID_PATTERN}$")]
+SourceName = Annotated[str, Field(min_length=1, max_length=64)]
+Folder = Annotated[str, Field(max_length=MAX_FOLDER), AfterValidator(_container_path)]
+Fingerprint = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
+class Sighting(Model):
+    """What the producer saw of one dataset.
+
+    Attributes
+    ----------
+    tuid, folder
+        Which dataset, and its container relative to the source's root.
+    fingerprint
+        Of the container's listing.
+    newest_us
+        Latest modification time in it, µs since 1970, by the file system's clock.
+    """
+
+    tuid: Tuid
+    folder: Folder
+    fingerprint: Fingerprint
+    newest_us: int
+
+
+class Announcement(Sighting):
+    """One dataset appeared or changed.
+
+    Attributes
+    ----------
+    version
+        Of the message.
+    source
+        Name of the source.
+    why
+        `write`: a file changed just now; `settled`: nothing changed for the settle
+        time; `scan`: a sweep found it.
+    first_seen
+        When the producer first saw the container, seconds since 1970, its clock;
+        for display only.
+    """
+
+    version: int = VERSION
+    source: SourceName
+    why: Why
+    first_seen: float
+
+
+class DatasetsFound(Model):
+    """What a sweep found: at most `MAX_FOUND` datasets of one source."""
+
+    version: int = VERSION
+    source: SourceName
+    items: Annotated[tuple[Sighting, ...], Field(max_length=MAX_FOUND)]
+
+
+MessageT = TypeVar("MessageT", Announcement, DatasetsFound)
+
+
+def parse(kind: type[MessageT], message: Any) -> MessageT:
+    """Read a message.
+
+    Parameters
+    ----------
+    kind
+        What it should be.
+    message
+        What came out of the queue.
+
+    Raises
+    ------
+    MessageError
+        It is not of that kind, or of a version not known here.
+    """
+    version = message.get("version") if isinstance(message, dict) else None
+    if version not in ACCEPTED_VERSIONS:
+        raise MessageError(
+            f"A message of version {version!r} can't be read here (known: "
+            f"{ACCEPTED_VERSIONS}): upgrade the workers, then the producers."
+        )
+    try:
+        return kind.model_validate(message)
+    except ValidationError as error:
+        fields = ", ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)[:3]
+        )
+        raise MessageError(
+            f"A message is no {kind.__name__} ({fields}): see which program sends it."
+        ) from None

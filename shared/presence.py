@@ -1,0 +1,181 @@
+"""Who is there and what happens just now: pulses, newest container, agents, leases.
+
+All of it expires or is renewed all the time; losing it costs a moment, no data.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from shared import keys
+from shared.models import Model
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+PULSE_MS = (
+    120_000  # a run that was not written for so long is quiet (design, section 7)
+)
+QUEUED_MS = 600_000  # a task lost with Redis is sent again after this
+AGENT_SECONDS = 30
+"""A producer without a sign of life for so long counts as gone."""
+LEASE_SECONDS = 10
+
+_RELEASE = """
+if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
+return 0
+"""
+
+
+class Agent(Model):
+    """A producer's sign of life, for one source.
+
+    Attributes
+    ----------
+    host, pid, version
+        Where it runs and what it is.
+    clock
+        Its time, seconds since 1970.
+    started
+        When it started, by the same clock.
+    swept
+        Whether its first sweep is done.
+    datasets
+        Datasets that its last whole sweep saw.
+    unanswered, failed, live, outstanding
+        Datasets without an answer, refused, written within the quiet time, and
+        announced but not answered.
+    unsettled
+        Datasets that a `--once` still waits for.
+    oldest
+        Since when the longest unanswered dataset waits, seconds since 1970.
+    last_event
+        When it last saw a change, seconds since 1970.
+    duplicates, strays
+        Containers that are not synced: second ones of a TUID, and folders that are
+        no day or no container.
+    sweeps_after_loss
+        How often it swept because the system lost events.
+    message
+        What it would like a person to know.
+    """
+
+    host: str
+    pid: int
+    version: str
+    clock: float
+    started: float
+    swept: bool = False
+    datasets: int = 0
+    unanswered: int = 0
+    failed: int = 0
+    live: int = 0
+    outstanding: int = 0
+    unsettled: int = 0
+    oldest: float | None = None
+    last_event: float | None = None
+    duplicates: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    sweeps_after_loss: int = 0
+    message: str = ""
+
+
+class Newest(NamedTuple):
+    """The container that a producer saw created last, and when (its clock, s)."""
+
+    tuid: str
+    folder: str
+    at: float
+
+
+def send_pulse(
+    redis: Redis, source: str, tuid: str, *, size: int, mtime_us: int
+) -> bool:
+    """Tell that a `dataset.hdf5` has just been written.
+
+    Returns
+    -------
+    bool
+        Whether a follower has the run.
+    """
+    value = json.dumps({"size": size, "mtime_us": mtime_us, "at": time.time()})
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.set(keys.pulse(source, tuid), value, px=PULSE_MS)
+        pipe.publish(keys.wake(source, tuid), value)
+        pipe.exists(keys.follow(source, tuid))
+        return bool(pipe.execute()[-1])
+
+
+def has_pulse(redis: Redis, source: str, tuid: str) -> bool:
+    """Whether the run was written within the quiet time."""
+    return bool(redis.exists(keys.pulse(source, tuid)))
+
+
+def write_newest(redis: Redis, source: str, newest: Newest) -> None:
+    """Tell which container was created last."""
+    redis.set(keys.newest(source), json.dumps(newest._asdict()))
+
+
+def read_newest(redis: Redis, source: str) -> Newest | None:
+    """Read which container was created last."""
+    text = redis.get(keys.newest(source))
+    return Newest(**json.loads(text)) if text else None
+
+
+def write_agent(redis: Redis, source: str, agent: Agent) -> None:
+    """Give a sign of life."""
+    redis.set(keys.agent(source), agent.model_dump_json(), ex=AGENT_SECONDS)
+
+
+def read_agent(redis: Redis, source: str) -> Agent | None:
+    """Read a producer's last sign of life; None when it is gone."""
+    text = redis.get(keys.agent(source))
+    try:
+        return Agent.model_validate_json(text) if text else None
+    except ValidationError:
+        return None  # a producer of another version; it is there, but unreadable
+
+
+def claim_queued(redis: Redis, source: str, tuid: str, fingerprint: str) -> bool:
+    """Claim that a task for exactly this waits; False if one does already."""
+    key = keys.queued(source, tuid)
+    if redis.set(key, fingerprint, nx=True, px=QUEUED_MS):
+        return True
+    if redis.get(key) == fingerprint:
+        return False
+    redis.set(key, fingerprint, px=QUEUED_MS)
+    return True
+
+
+def clear_queued(redis: Redis, source: str, tuid: str) -> None:
+    """Tell that the task has started."""
+    redis.delete(keys.queued(source, tuid))
+
+
+def acquire(redis: Redis, key: str) -> str | None:
+    """Take a lease.
+
+    Returns
+    -------
+    str or None
+        Token to release or renew it with; None when another holds it. Correctness
+        never rests on a lease: it only spares double work.
+    """
+    token = uuid4().hex
+    return token if redis.set(key, token, nx=True, ex=LEASE_SECONDS) else None
+
+
+def renew(redis: Redis, key: str, token: str) -> None:
+    """Keep a lease; one that was lost to another is left to it."""
+    if redis.get(key) == token:
+        redis.expire(key, LEASE_SECONDS)
+
+
+def release(redis: Redis, key: str, token: str) -> None:
+    """Give a lease back, unless it has become another's."""
+    redis.eval(_RELEASE, 1, key, token)

@@ -1,0 +1,18 @@
+"""Queues and the names of tasks. Tasks are sent by name: nobody imports the other."""
+
+from __future__ import annotations
+
+EVENTS = "events"
+UPLOADS = "uploads"
+BACKLOG = "backlog"
+ALL_QUEUES = (EVENTS, UPLOADS, BACKLOG)
+
+ON_CREATED = "quantify_sync.on_created"
+ON_MODIFIED = "quantify_sync.on_modified"
+ON_FOUND = "quantify_sync.on_found"
+UPLOAD = "quantify_sync.upload"
+
+
+def with_suffix(queue: str, suffix: str | None) -> str:
+    """Name of the queue that serves one source, where it has a suffix."""
+    return f"{queue}.{suffix}" if suffix else queue

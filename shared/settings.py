@@ -1,0 +1,206 @@
+"""The configuration: one TOML file, the same on every machine.
+
+Each value can be overridden by an environment variable `QUANTIFY_SYNC_…` (for
+nested ones `QUANTIFY_SYNC_TIMINGS__SETTLE`). The file is the one named by
+`QUANTIFY_SYNC_CONFIG`, else `quantify-sync.toml` in the data directory.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from shared.errors import ConfigurationError, UnknownSourceError
+from shared.models import Model
+from shared.sources import Directory, Source
+from shared.urls import without_password
+
+CONFIG_NAME = "quantify-sync.toml"
+CONFIG_VARIABLE = "QUANTIFY_SYNC_CONFIG"
+DATA_DIR_VARIABLE = "QUANTIFY_SYNC_DATA_DIR"
+DEFAULT_BROKER = "redis://localhost:6379/0"
+
+
+def default_data_dir() -> Path:
+    """Where this platform keeps a user's data."""
+    return user_data_path("quantify-sync", appauthor=False)
+
+
+class Timings(Model):
+    """When things happen, in seconds. The defaults are those of the design.
+
+    Attributes
+    ----------
+    settle
+        Nothing changed for so long: a run is settled after a newer one appeared.
+    quiet
+        Nothing was written for so long: a run has ended.
+    backoff_first, backoff_last
+        Until an unanswered dataset is announced again: first and longest wait.
+    recheck
+        Between two sweeps of the recent folders.
+    everything
+        Between two announcements of everything, answered or not.
+    server_poll
+        Between two looks at a network folder; longer where a look takes long.
+    """
+
+    settle: float = Field(default=2.0, gt=0)
+    quiet: float = Field(default=120.0, gt=0)
+    backoff_first: float = Field(default=30.0, gt=0)
+    backoff_last: float = Field(default=600.0, gt=0)
+    recheck: float = Field(default=600.0, gt=0)
+    everything: float = Field(default=86_400.0, gt=0)
+    server_poll: float = Field(default=0.5, gt=0)
+
+
+class Settings(BaseSettings):
+    """Everything that producer, workers and command line are told.
+
+    Attributes
+    ----------
+    data_dir
+        Where this machine keeps store, catalogue and logs unless told otherwise.
+    broker
+        Redis URL.
+    store
+        Object store URL: `file://`, `s3://`, `gs://`, `az://`.
+    catalogue
+        SQLAlchemy URL of the catalogue.
+    sources
+        What is synced.
+    timings
+        When things happen.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="QUANTIFY_SYNC_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+    )
+    data_dir: Directory = Field(default_factory=default_data_dir)
+    broker: str = DEFAULT_BROKER
+    store: str = ""
+    catalogue: str = ""
+    sources: tuple[Source, ...] = ()
+    timings: Timings = Timings()
+
+    @model_validator(mode="after")
+    def _defaults_below_data_dir(self) -> Settings:
+        # A frozen model's own validator may still complete it.
+        if not self.store:
+            object.__setattr__(self, "store", (self.data_dir / "store").as_uri())
+        if not self.catalogue:
+            path = (self.data_dir / "catalogue.sqlite").as_posix()
+            object.__setattr__(self, "catalogue", f"sqlite:///{path}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Settings:
+        names = [source.name for source in self.sources]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"two sources are called {name!r}; give each its own name"
+                )
+        return self
+
+    def source(self, name: str) -> Source:
+        """Return the source of this name.
+
+        Raises
+        ------
+        UnknownSourceError
+            The configuration does not list it.
+        """
+        for source in self.sources:
+            if source.name == name:
+                return source
+        raise UnknownSourceError(
+            f"Source {name!r} is not in this machine's configuration: add it with "
+            "'quantify-sync sources add', or stop the producer that announces it."
+        )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the name is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the name is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment above the file, whose values come by `__init__`."""
+        return env_settings, init_settings
+
+
+def config_path(data_dir: Path | None = None) -> Path:
+    """Where the configuration file is, whether or not it exists.
+
+    Parameters
+    ----------
+    data_dir
+        The data directory, where the user named one.
+    """
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named).expanduser()
+    if data_dir is None:
+        chosen = os.environ.get(DATA_DIR_VARIABLE)
+        data_dir = Path(chosen) if chosen else default_data_dir()
+    return data_dir.expanduser() / CONFIG_NAME
+
+
+def load_settings(path: Path | None = None, **override: Any) -> Settings:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    path
+        The file; by default `config_path`. It may be missing where it is not named.
+    **override
+        Values that go above those of the file, below the environment's.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing though it was named, is no TOML, or holds a wrong value.
+    """
+    named = path is not None or CONFIG_VARIABLE in os.environ
+    path = path or config_path(override.get("data_dir"))
+    values: dict[str, Any] = {}
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if named:
+            raise ConfigurationError(
+                f"There is no configuration at {path}: write one, or name another "
+                f"with --config or {CONFIG_VARIABLE}."
+            ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} can't be read as TOML ({error}): mend the line it names."
+        ) from error
+    values.update(override)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise ConfigurationError(_complaints(path, error)) from None
+
+
+def _complaints(path: Path, error: ValidationError) -> str:
+    lines = [f"The configuration in {path} (or in QUANTIFY_SYNC_… variables) is wrong:"]
+    for item in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in item["loc"]) or "file"
+        lines.append(f"  {where}: {without_password(item['msg'])}")
+    return "\n".join(lines)

@@ -1,0 +1,90 @@
+"""What Quantify's folder names say: days, TUIDs, containers.
+
+Source: `gen_tuid` and `create_exp_folder` of quantify-core 0.9.1. A TUID is
+`YYYYMMDD-HHMMSS-mmm-xxxxxx` in the local time of the lab machine; a container is
+the folder `YYYYMMDD/TUID[-name]`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID, uuid5
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+NAMESPACE = UUID("0a4bd8a2-3a1c-5c58-9f0c-6f1d3c6a2d11")
+"""Of dataset ids. Never changes: a lost catalogue rebuilds to the same ids."""
+
+TUID_PATTERN = r"\d{8}-\d{6}-\d{3}-[0-9A-Za-z]{6}"
+TUID_LENGTH = 26  # characters
+DAY_LENGTH = 8  # characters
+
+_TUID = re.compile(TUID_PATTERN, re.ASCII)
+_CONTAINER = re.compile(rf"({TUID_PATTERN})(?:-(.*))?", re.ASCII | re.DOTALL)
+_DAY = re.compile(r"\d{8}", re.ASCII)
+
+
+class ContainerName(NamedTuple):
+    """The two parts of a container's folder name."""
+
+    tuid: str
+    name: str
+
+
+def is_tuid(text: str) -> bool:
+    """Whether `text` has the form of a TUID."""
+    return _TUID.fullmatch(text) is not None
+
+
+def is_day(text: str) -> bool:
+    """Whether Quantify would list the folder `text` as a day (8 digits)."""
+    return _DAY.fullmatch(text) is not None
+
+
+def parse_container(folder: str) -> ContainerName | None:
+    """Split a container's folder name.
+
+    Parameters
+    ----------
+    folder
+        Name of the folder, without its day.
+
+    Returns
+    -------
+    ContainerName or None
+        TUID and name (empty where the measurement has none); None for a folder
+        that is no container.
+    """
+    match = _CONTAINER.fullmatch(folder)
+    return ContainerName(match[1], match[2] or "") if match else None
+
+
+def collected(tuid: str, timezone: tzinfo | None = None) -> datetime:
+    """When the measurement began.
+
+    Parameters
+    ----------
+    tuid
+        Its TUID.
+    timezone
+        The lab machine's time zone; None for that of this machine.
+
+    Returns
+    -------
+    datetime
+        Aware, in `timezone`, to the millisecond. A TUID that is no date on the
+        calendar (`20991399-…` can be made by hand) gives 1 January 1970 UTC.
+    """
+    try:
+        naive = datetime.strptime(tuid[:19] + "000", "%Y%m%d-%H%M%S-%f")  # noqa: DTZ007 - the zone comes next
+    except ValueError:
+        return datetime.fromtimestamp(0, UTC)
+    return naive.astimezone() if timezone is None else naive.replace(tzinfo=timezone)
+
+
+def dataset_id(source: str, tuid: str) -> UUID:
+    """Id of a dataset: the same wherever and whenever it is worked out."""
+    return uuid5(NAMESPACE, f"{source}/{tuid}")

@@ -1,0 +1,1 @@
+"""The Quantify backend: how its files are read safely, gridded and described."""

@@ -1,0 +1,54 @@
+"""Is an HDF5 file whole? Its first bytes tell.
+
+Quantify truncates and rewrites ``dataset.hdf5`` in place. HDF5 marks a file that is
+open for writing in the superblock, and writes there at last where the file ends.
+"""
+
+from __future__ import annotations
+
+import struct
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+SUPERBLOCK_BYTES = 96
+"""Bytes of the longest superblock (version 0): all that `is_whole` looks at."""
+
+
+def is_whole(head: bytes, length: int) -> bool:
+    """Tell whether an HDF5 file was closed properly and has its full length.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the file; `SUPERBLOCK_BYTES` are enough.
+    length
+        The file's length in bytes.
+
+    Returns
+    -------
+    bool
+        True if the signature stands at the start, no writer has the file open
+        (consistency flag 0) and the recorded end of file equals `length`.
+
+    Notes
+    -----
+    Field offsets are those of the "HDF5 File Format Specification", section II.A:
+    superblock 0 and 1 keep a 4-byte flag at 20 and the end-of-file address behind
+    the base address and the free-space address; 2 and 3 a 1-byte flag at 11 and the
+    end-of-file address at 28. Offsets of 8 bytes, as HDF5 writes by default, are
+    required.
+    """
+    if len(head) < SUPERBLOCK_BYTES or not head.startswith(SIGNATURE):
+        # No version writes a file this short: a root group follows the superblock.
+        return False
+    version = head[8]
+    if version in (0, 1):
+        # Version 1 has four bytes more before the addresses.
+        (flag,) = struct.unpack_from("<I", head, 20)
+        (end,) = struct.unpack_from("<Q", head, 40 + 4 * version)
+    elif version in (2, 3):
+        flag = head[11]
+        (end,) = struct.unpack_from("<Q", head, 28)
+    else:
+        return False
+    return bool(flag == 0 and end == length)
