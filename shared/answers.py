@@ -13,11 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from shared import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from redis import Redis
 
 SEPARATOR = " "
+
+# The mark only rises: confirmations may arrive in another order than the commits.
+_RAISE = """
+local known = tonumber(redis.call('hget', KEYS[1], 'high_water') or '0')
+if tonumber(ARGV[1]) > known then redis.call('hset', KEYS[1], 'high_water', ARGV[1]) end
+return 1
+"""
 
 
 class CatalogueMark(NamedTuple):
@@ -45,14 +52,15 @@ class Answer(NamedTuple):
     Attributes
     ----------
     kind
-        `synced` or `failed`.
+        `synced`; `live`: stored as it was while it ran, so its end is still to be
+        told; `failed`.
     fingerprint
         Of the listing that it was said about.
     error
         Why it failed; empty when synced.
     """
 
-    kind: Literal["synced", "failed"]
+    kind: Literal["synced", "live", "failed"]
     fingerprint: str
     error: str = ""
 
@@ -74,7 +82,12 @@ def write_mark(redis: Redis, mark: CatalogueMark) -> None:
 
 
 def confirm(
-    redis: Redis, source: str, mark: CatalogueMark, stored: dict[str, str]
+    redis: Redis,
+    source: str,
+    mark: CatalogueMark,
+    stored: dict[str, str],
+    *,
+    live: Collection[str] = (),
 ) -> None:
     """Confirm that datasets are stored.
 
@@ -88,15 +101,21 @@ def confirm(
         The catalogue that holds them.
     stored
         TUID → fingerprint that was seen twice alike and is stored.
+    live
+        Those of them that were running when they were stored.
     """
     if not stored:
         return
     values: dict[Any, Any] = {
-        tuid: f"{mark.epoch}{SEPARATOR}{value}" for tuid, value in stored.items()
+        tuid: SEPARATOR.join(
+            (mark.epoch, fingerprint, "live" if tuid in live else "synced")
+        )
+        for tuid, fingerprint in stored.items()
     }
     with redis.pipeline(transaction=False) as pipe:
         pipe.hset(keys.synced(source), mapping=values)
         pipe.hdel(keys.failed(source), *stored)
+        pipe.eval(_RAISE, 1, keys.CATALOGUE, mark.high_water)
         pipe.execute()
 
 
@@ -136,9 +155,9 @@ def read(
     found: dict[str, Answer] = {}
     for tuid, good, bad in zip(tuids, synced, failed, strict=True):
         if good:
-            epoch, _, fingerprint = good.partition(SEPARATOR)
+            epoch, fingerprint, kind = good.split(SEPARATOR)
             if epoch == mark.epoch:
-                found[tuid] = Answer("synced", fingerprint)
+                found[tuid] = Answer(kind, fingerprint)
         if bad:
             value = json.loads(bad)
             if value["worker"] == mark.worker:

@@ -16,6 +16,8 @@ from shared import keys
 from shared.models import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from redis import Redis
 
 PULSE_MS = (
@@ -111,9 +113,12 @@ def send_pulse(
         return bool(pipe.execute()[-1])
 
 
-def has_pulse(redis: Redis, source: str, tuid: str) -> bool:
-    """Whether the run was written within the quiet time."""
-    return bool(redis.exists(keys.pulse(source, tuid)))
+def with_pulse(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
+    """Tell which of these runs were written within the quiet time."""
+    if not tuids:
+        return set()
+    found = redis.mget([keys.pulse(source, tuid) for tuid in tuids])
+    return {tuid for tuid, value in zip(tuids, found, strict=True) if value}
 
 
 def write_newest(redis: Redis, source: str, newest: Newest) -> None:
@@ -141,15 +146,30 @@ def read_agent(redis: Redis, source: str) -> Agent | None:
         return None  # a producer of another version; it is there, but unreadable
 
 
-def claim_queued(redis: Redis, source: str, tuid: str, fingerprint: str) -> bool:
-    """Claim that a task for exactly this waits; False if one does already."""
-    key = keys.queued(source, tuid)
-    if redis.set(key, fingerprint, nx=True, px=QUEUED_MS):
-        return True
-    if redis.get(key) == fingerprint:
-        return False
-    redis.set(key, fingerprint, px=QUEUED_MS)
-    return True
+def claim_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
+    """Claim that a task for each of these datasets waits from now on.
+
+    A waiting task makes the store agree with the disk as it is when it runs, so one
+    is enough whatever was announced meanwhile.
+
+    Returns
+    -------
+    set
+        Those for which no task waited yet.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        for tuid in tuids:
+            pipe.set(keys.queued(source, tuid), "1", nx=True, px=QUEUED_MS)
+        claimed = pipe.execute()
+    return {tuid for tuid, first in zip(tuids, claimed, strict=True) if first}
+
+
+def is_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
+    """Tell for which of these datasets a task waits."""
+    if not tuids:
+        return set()
+    found = redis.mget([keys.queued(source, tuid) for tuid in tuids])
+    return {tuid for tuid, value in zip(tuids, found, strict=True) if value}
 
 
 def clear_queued(redis: Redis, source: str, tuid: str) -> None:

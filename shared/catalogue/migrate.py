@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from shared.catalogue.models import Meta
 from shared.errors import CatalogueUnavailableError, ConfigurationError
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, PoolProxiedConnection
 
 _EPOCH = "epoch"
 _LOCK = 0x71735F6D_69677261  # advisory lock of PostgreSQL: "qs_migra"
@@ -29,27 +30,41 @@ def prepare(engine: Engine) -> None:
 
     Raises
     ------
-    OperationalError
-        If other processes keep the file locked for 30 s.
+    CatalogueUnavailableError
+        If other processes keep the file locked for 30 s, or it cannot be written.
     """
     if engine.dialect.name != "sqlite":
         return
     deadline = time.monotonic() + _WAL_TIMEOUT
-    while True:
-        try:
-            connection = engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA journal_mode = WAL")
-            finally:
-                connection.close()
-        except Exception as error:
-            # SQLite refuses the switch at once while another process is at it: the
-            # busy time-out does not hold for it.
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
+    # Outside any transaction, which SQLAlchemy's own connections would begin.
+    connection = engine.raw_connection()
+    try:
+        while not _switched_to_wal(connection):
+            if time.monotonic() > deadline:
+                raise CatalogueUnavailableError(
+                    f"The catalogue {engine.url.database} has been locked for "
+                    f"{_WAL_TIMEOUT:.0f} s. Find the program that holds it open."
+                )
             time.sleep(_WAL_PAUSE)
-        else:
-            return
+    except sqlite3.DatabaseError as error:
+        raise CatalogueUnavailableError(
+            f"The catalogue {engine.url.database} cannot be used: {error}. Check its "
+            "permissions and the disk, or restore it from a backup."
+        ) from error
+    finally:
+        connection.close()
+
+
+def _switched_to_wal(connection: PoolProxiedConnection) -> bool:
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # SQLite refuses the switch at once while another process is at it: the busy
+        # time-out does not hold for it.
+        if "locked" not in str(error):
+            raise
+        return False
+    return True
 
 
 def upgrade(connection: Connection) -> None:

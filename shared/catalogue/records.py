@@ -58,7 +58,16 @@ class FileStatus(StrEnum):
     VANISHED = "vanished"  # gone from the lab machine, kept in the store
 
 
-class FileRecord(Model):
+class _StorableModel(Model):
+    """A model whose values every database and JSON can hold: see `storable`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _make_storable(cls, data: Any) -> Any:
+        return storable(data)
+
+
+class FileRecord(_StorableModel):
     """One file of a dataset and the object that holds it.
 
     Attributes
@@ -91,20 +100,15 @@ class FileRecord(Model):
     stored_at: AwareDatetime
 
 
-class Defect(Model):
+class Defect(_StorableModel):
     """Something wrong with one file; the rest of its dataset is stored all the same."""
 
     path: str
     kind: str
     detail: str
 
-    @model_validator(mode="before")
-    @classmethod
-    def _make_storable(cls, data: Any) -> Any:
-        return storable(data)
 
-
-class HistoryRecord(Model):
+class HistoryRecord(_StorableModel):
     """One thing that happened to a dataset, written with the commit that it led to."""
 
     at: AwareDatetime
@@ -116,10 +120,8 @@ class HistoryRecord(Model):
     worker: str | None = None
 
 
-class DatasetSummary(Model):
+class DatasetSummary(_StorableModel):
     """A dataset's row, without its files and history.
-
-    Values that no database stores are made storable on the way in: see `storable`.
 
     Attributes
     ----------
@@ -168,11 +170,6 @@ class DatasetSummary(Model):
     created_at: AwareDatetime
     updated_at: AwareDatetime
     stored_at: AwareDatetime | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _make_storable(cls, data: Any) -> Any:
-        return storable(data)
 
     @property
     def utc_offset_minutes(self) -> int:

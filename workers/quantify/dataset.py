@@ -17,6 +17,9 @@ Format: TypeAlias = Literal["v1", "legacy", "v2"]
 coordinates; ``v2``: files with ``quantify_dataset_version``.
 """
 
+SETPOINT = re.compile(r"x\d+")
+"""Names that Quantify gives to setpoints (its `initialize_dataset`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:

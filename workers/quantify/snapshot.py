@@ -143,14 +143,14 @@ def with_dataset_snapshot(
         As the system says.
     """
     deadline = time.monotonic() + patience
-    seen: set[tuple[int, bool]] = set()
+    seen: set[int] = set()
     moved = False
     while True:
         with _copied(path, only_whole=True) as snapshot:
             if snapshot.whole and not snapshot.changing:
                 yield snapshot
                 return
-            seen.add((snapshot.mtime_ns, snapshot.whole))
+            seen.add(snapshot.mtime_ns)
             moved |= snapshot.changing or len(seen) > 1
         if time.monotonic() >= deadline:
             break
@@ -242,23 +242,29 @@ def _open(path: Path) -> int:
         )
         raise OutsideRootError(msg)
     if not stat.S_ISREG(mode):
-        msg = f"{path} is no regular file; only regular files are stored."
-        raise PermanentError(msg)
+        raise _irregular(path)
     try:
-        return os.open(path, _OPEN_FLAGS)
+        descriptor = os.open(path, _OPEN_FLAGS)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):
-            # It was replaced by a link or a socket since it was looked at.
-            msg = f"{path} is no regular file any more; only regular files are stored."
-            raise PermanentError(msg) from error
+            raise _irregular(path) from error
         raise
+    # It may have been replaced between the two looks.
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _irregular(path)
+    return descriptor
+
+
+def _irregular(path: Path) -> PermanentError:
+    return PermanentError(f"{path} is no regular file; only such files are stored.")
 
 
 def _sink(size: int) -> IO[bytes]:
     """Make room for a copy: memory, or a temporary file deleted when closed."""
     if size <= IN_MEMORY_BYTES:
         return io.BytesIO()
-    file: IO[bytes] = tempfile.NamedTemporaryFile(  # type: ignore[assignment]  # noqa: SIM115 (closed by the caller)
+    file: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed by the caller)
         prefix="quantify-sync-"
     )
     return file

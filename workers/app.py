@@ -1,0 +1,42 @@
+"""The Celery application of a worker: `celery -A workers.app worker`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.signals import setup_logging, worker_init, worker_process_init
+
+from shared.broker import make_app
+from shared.logs import set_up_logging
+from shared.settings import load_settings
+
+_settings = load_settings()
+
+app = make_app(
+    _settings.broker, suffixes=[source.queue for source in _settings.sources]
+)
+app.conf.include = ["workers.tasks"]
+
+
+@setup_logging.connect
+def _set_up_logging(**_: Any) -> None:
+    set_up_logging()
+
+
+@worker_init.connect
+def _prepare(**_: Any) -> None:
+    """Migrate once, in the parent; a fork must then find no open connection."""
+    from workers.workplace import this_workplace  # noqa: PLC0415 - Celery's own commands need no database
+
+    place = this_workplace()
+    place.prepare()
+    place.close()
+    this_workplace.cache_clear()
+
+
+@worker_process_init.connect
+def _start_anew(**_: Any) -> None:
+    """Give each child its own connections."""
+    from workers.workplace import this_workplace  # noqa: PLC0415 - as above
+
+    this_workplace.cache_clear()

@@ -1,0 +1,72 @@
+"""Where a message's container is on this machine, and that it is where it should be."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from shared.errors import NotFoundError, OutsideRootError, SourceUnavailableError
+from shared.events import is_container_path
+from shared.names import below, to_wire
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shared.sources import Source
+
+
+def find_container(source: Source, folder: str) -> Path:
+    """Find a container below its source's root.
+
+    Parameters
+    ----------
+    source
+        As *this* machine's configuration has it.
+    folder
+        Container relative to the root, in wire form, as a message names it.
+
+    Returns
+    -------
+    Path
+        The folder. Neither it nor its day is a link.
+
+    Raises
+    ------
+    OutsideRootError
+        The path leaves the root.
+    SourceUnavailableError
+        The root is not there.
+    NotFoundError
+        The root is there, the container is not.
+    """
+    if not is_container_path(folder):
+        raise OutsideRootError(
+            f"{to_wire(folder)!r} is no container below the root of {source.name!r}: "
+            "see which program sends such messages."
+        )
+    root = source.quantify_directory
+    if not root.is_dir():
+        raise SourceUnavailableError(
+            f"{root}, the directory of source {source.name!r}, is not there: mount "
+            "it on this machine, or let a worker on the lab machine serve it."
+        )
+    container = below(root, folder)
+    if container.is_symlink() or container.parent.is_symlink():
+        raise OutsideRootError(
+            f"{container} is reached by a link: only folders below {root} are synced."
+        )
+    if container.is_dir():
+        return container
+    return _by_normal_form(container)
+
+
+def _by_normal_form(container: Path) -> Path:
+    """Find a folder whose name a network drive hands out in another normal form."""
+    wanted = unicodedata.normalize("NFC", container.name)
+    try:
+        for candidate in container.parent.iterdir():
+            if unicodedata.normalize("NFC", candidate.name) == wanted:
+                return candidate
+    except OSError:
+        pass  # the day folder is gone as well
+    raise NotFoundError(f"{container} is gone; it was deleted or renamed.")

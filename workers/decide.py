@@ -1,0 +1,79 @@
+"""What to do about an announcement. Pure: knows nothing of Redis, files, databases."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from shared.events import Why
+
+
+class Action(Enum):
+    """What an announcement leads to."""
+
+    CONFIRM = "confirm"
+    """It is stored already: say so again."""
+    UPLOAD = "upload"
+    """Send an upload for fresh data."""
+    BACKLOG = "backlog"
+    """Send an upload that fresh data goes before."""
+
+
+class Known(NamedTuple):
+    """What the catalogue knows of a dataset.
+
+    Attributes
+    ----------
+    fingerprint
+        Of the state that is stored.
+    live
+        It was stored while it was running.
+    here
+        Its objects are in the store that is in use now.
+    described
+        `quantify-sync.json` in the store is that of the row.
+    failed
+        The last try failed for good.
+    """
+
+    fingerprint: str | None
+    live: bool
+    here: bool
+    described: bool
+    failed: bool
+
+
+def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) -> Action:
+    """Decide what to do about one announced dataset.
+
+    Parameters
+    ----------
+    fingerprint
+        What the producer sees.
+    why
+        What made it announce.
+    known
+        What the catalogue has; None without a row.
+    running
+        Whether the dataset's pulse is still there.
+
+    Returns
+    -------
+    Action
+        What to do.
+    """
+    stored = (
+        known is not None
+        and known.fingerprint == fingerprint
+        and known.here
+        and known.described
+        and not known.failed
+    )
+    # Stored while it ran, and not running any more: its end is still to be told.
+    ended = known is not None and known.live and not running
+    # A settled run is read once more even where its stats are those of the stored
+    # state: a rewrite within one tick of the file system's clock leaves them alike.
+    if stored and not ended and why != "settled":
+        return Action.CONFIRM
+    return Action.BACKLOG if why == "scan" else Action.UPLOAD

@@ -1,0 +1,247 @@
+"""One file of a dataset on its way into the store."""
+
+from __future__ import annotations
+
+import io
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from shared.catalogue.records import Defect, FileRecord, FileRole, FileStatus
+from shared.errors import (
+    DamagedFileError,
+    NotConvertibleError,
+    PermanentError,
+    SourceUnavailableError,
+    TransientError,
+)
+from shared.fingerprint import DATASET_FILE
+from shared.names import below
+from shared.storekeys import object_key
+from workers.quantify.snapshot import with_file_snapshot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shared.backends import Backend, Conversion, Copy, Description
+    from shared.catalogue.records import DatasetRecord
+    from shared.fingerprint import Entry
+    from shared.store import Store
+
+logger = logging.getLogger(__name__)
+
+DAMAGED_SUFFIX = "~damaged"
+"""Added to the path of a damaged file's bytes where a good copy of it is kept."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of one file.
+
+    Attributes
+    ----------
+    records
+        The file as it is in the store, and what was converted from it. Empty for a
+        file that could not be read.
+    description
+        What the file says of its dataset, for `dataset.hdf5`.
+    defects
+        What is wrong with it.
+    """
+
+    records: tuple[FileRecord, ...] = ()
+    description: Description | None = None
+    defects: tuple[Defect, ...] = ()
+
+
+@dataclass(frozen=True)
+class FileKeeper:
+    """Puts a container's files into the store, one at a time.
+
+    Attributes
+    ----------
+    store, backend
+        Where to, and who reads them.
+    container
+        The folder on this machine.
+    prefix
+        Of the dataset in the store.
+    known
+        What the catalogue has of the dataset, in this store; None for nothing.
+    taken
+        Names of the container's files, which a converted file must not have.
+    patience
+        Seconds to wait for a consistent state of a file.
+    """
+
+    store: Store
+    backend: Backend
+    container: Path
+    prefix: str
+    known: DatasetRecord | None
+    taken: frozenset[str]
+    patience: float
+
+    def keep(self, entry: Entry, *, reread: bool) -> Stored:
+        """Make the store hold a file as it is on disk.
+
+        Parameters
+        ----------
+        entry
+            The file and its stats.
+        reread
+            Read it even if the catalogue has it with these stats.
+
+        Raises
+        ------
+        TransientError
+            It changed all the time, or store or drive are away.
+        FileNotFoundError
+            It is gone.
+        """
+        if not reread and (records := self._unchanged(entry)):
+            return Stored(records)
+        try:
+            return self._copied(entry)
+        except DamagedFileError as error:
+            return self._damaged(entry, error)
+        except PermissionError:
+            return self._unread(
+                entry, "unreadable", "This worker's user may not read the file."
+            )
+        except FileNotFoundError:
+            raise
+        except PermanentError as error:
+            return self._unread(entry, "not a file", str(error))
+        except OSError as error:
+            raise SourceUnavailableError(
+                f"{entry.path} in {self.container} can't be read ({error.strerror}): "
+                "check the drive and the network."
+            ) from error
+
+    def _unchanged(self, entry: Entry) -> tuple[FileRecord, ...]:
+        """Return the records of a file that the catalogue has as it is on disk."""
+        if self.known is None:
+            return ()
+        records = tuple(
+            record
+            for record in self.known.files
+            if entry.path in (record.path, record.derived_from)
+        )
+        original = next((r for r in records if r.path == entry.path), None)
+        if (
+            original is None
+            or (original.size, original.mtime_us) != (entry.size, entry.mtime_us)
+            or any(record.status is not FileStatus.STORED for record in records)
+            or original.marks
+        ):
+            return ()
+        return records
+
+    def _copied(self, entry: Entry) -> Stored:
+        path = below(self.container, entry.path)
+        with self.backend.copy(path, entry.path, patience=self.patience) as copy:
+            record = self._put_copy(entry, copy)
+            if copy.changing:
+                detail = "It changed each time it was read: stored as it was last read."
+                record = record.model_copy(update={"marks": ("changing",)})
+                return Stored((record,), defects=(_defect(entry, "changing", detail),))
+            return self._converted(record, copy)
+
+    def _put_copy(self, entry: Entry, copy: Copy) -> FileRecord:
+        key = object_key(self.prefix, entry.path, copy.sha256)
+        self.store.put(
+            key, copy.open(), size=copy.size, overwrite=self._is_broken(entry.path)
+        )
+        return FileRecord(
+            path=entry.path,
+            role=FileRole.DATA
+            if self.backend.convertible(entry.path)
+            else FileRole.AUXILIARY,
+            size=copy.size,
+            mtime_us=copy.mtime_ns // 1000,
+            sha256=copy.sha256,
+            key=key,
+            stored_at=datetime.now(UTC),
+        )
+
+    def _converted(self, record: FileRecord, copy: Copy) -> Stored:
+        if not self.backend.convertible(record.path):
+            return Stored((record,))
+        main = record.path == DATASET_FILE
+        try:
+            conversion = self.backend.convert(copy)
+        except NotConvertibleError as error:
+            auxiliary = record.model_copy(update={"role": FileRole.AUXILIARY})
+            if not main:
+                return Stored((auxiliary,))
+            return Stored((record,), defects=(_defect(record, "foreign", str(error)),))
+        except TransientError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a file may hold, it is stored
+            logger.warning("%s can't be converted", record.path, exc_info=True)
+            detail = f"It is stored as it is, not converted: {error}"
+            return Stored((record,), defects=(_defect(record, "unconverted", detail),))
+        derived = self._put_netcdf(record, conversion)
+        return Stored((record, derived), conversion.description if main else None)
+
+    def _put_netcdf(self, record: FileRecord, conversion: Conversion) -> FileRecord:
+        data = conversion.netcdf
+        path = str(PurePosixPath(record.path).with_suffix(".nc"))
+        if path in self.taken:
+            path = f"{record.path}.nc"
+        digest = sha256(data).hexdigest()
+        key = object_key(self.prefix, path, digest)
+        self.store.put(
+            key, io.BytesIO(data), size=len(data), overwrite=self._is_broken(path)
+        )
+        return FileRecord(
+            path=path,
+            role=FileRole.CONVERTED,
+            size=len(data),
+            mtime_us=record.mtime_us,
+            sha256=digest,
+            key=key,
+            derived_from=record.path,
+            stored_at=datetime.now(UTC),
+        )
+
+    def _damaged(self, entry: Entry, error: DamagedFileError) -> Stored:
+        """Store a damaged file's bytes, but never in place of a good copy."""
+        with with_file_snapshot(below(self.container, entry.path)) as copy:
+            record = self._put_copy(entry, copy)
+        record = record.model_copy(update={"marks": ("damaged",)})
+        defect = _defect(entry, "damaged", str(error))
+        good = self._good_copy(entry.path)
+        if not good:
+            return Stored((record,), defects=(defect,))
+        aside = record.model_copy(update={"path": entry.path + DAMAGED_SUFFIX})
+        return Stored((*good, aside), defects=(defect,))
+
+    def _good_copy(self, path: str) -> tuple[FileRecord, ...]:
+        if self.known is None:
+            return ()
+        original = self.known.file(path)
+        if (
+            original is None
+            or "damaged" in original.marks
+            or original.status is FileStatus.BROKEN
+        ):
+            return ()
+        return tuple(r for r in self.known.files if path in (r.path, r.derived_from))
+
+    def _unread(self, entry: Entry, kind: str, detail: str) -> Stored:
+        return Stored(
+            self._good_copy(entry.path), defects=(_defect(entry, kind, detail),)
+        )
+
+    def _is_broken(self, path: str) -> bool:
+        record = self.known.file(path) if self.known else None
+        return record is not None and record.status is FileStatus.BROKEN
+
+
+def _defect(file: Entry | FileRecord, kind: str, detail: str) -> Defect:
+    return Defect(path=file.path, kind=kind, detail=detail)

@@ -1,0 +1,116 @@
+"""Attributes: from HDF5 to plain Python values, and from those to netCDF."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import h5py
+import numpy as np
+
+MAX_ARRAY_ITEMS = 4000
+"""Longer lists become text: HDF5 keeps up to 64 KiB in an attribute, an element
+takes up to 16 bytes; text lies elsewhere."""
+
+_INT64 = np.iinfo(np.int64)
+
+
+def plain(value: Any) -> Any:
+    """Turn an attribute into str, int, float, bool, complex, None or a list.
+
+    One element in an array means a scalar: some versions of h5netcdf write all
+    numbers and booleans so.
+    """
+    if isinstance(value, h5py.Empty):
+        return ""
+    if isinstance(value, str | bytes):
+        return text(value)
+    array = np.asarray(value)
+    if array.dtype.kind in "SO":
+        texts = [text(item) for item in array.ravel()]
+        return texts[0] if len(texts) == 1 else texts
+    if array.dtype.kind not in "biufc":
+        raise TypeError(array.dtype)
+    return array.item() if array.size == 1 else array.tolist()
+
+
+def text(value: Any) -> str:
+    """Make text that every database and JSON reader takes: valid, without NUL."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogatepass")
+    if not isinstance(value, bytes):
+        raise TypeError(type(value))
+    return value.decode("utf-8", "backslashreplace").replace("\0", "")
+
+
+def decode_json(attrs: dict[str, Any]) -> dict[str, Any]:
+    """Undo Quantify's JSON encoding of version 2's attributes.
+
+    The attribute ``json_serialize_exclude`` lists those that are not encoded. What is
+    no JSON all the same stays as it is.
+    """
+    excluded = _json_or_same(attrs.get("json_serialize_exclude", "[]"))
+    plain_names = excluded if isinstance(excluded, list) else []
+    return {
+        name: value if name in plain_names else _json_or_same(value)
+        for name, value in attrs.items()
+    }
+
+
+def _json_or_same(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return _clean(json.loads(value))
+    except (ValueError, RecursionError):
+        return value
+
+
+def _clean(value: Any) -> Any:
+    """Clean the texts within: JSON's escapes can spell what `text` removes."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {text(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def netcdf(value: Any) -> Any:
+    """Return a plain value in a type that netCDF has.
+
+    Parameters
+    ----------
+    value
+        As `plain` or JSON returns it.
+
+    Returns
+    -------
+    str, numpy scalar or ndarray
+        Text as it is; int64, float64 or, for booleans, int8; arrays of these or of
+        text for lists of one type. Anything else as JSON text.
+    """
+    if isinstance(value, str):
+        return value
+    items = value if isinstance(value, list) else [value]
+    kinds = {type(item) for item in items}
+    if len(kinds) == 1 and len(items) <= MAX_ARRAY_ITEMS:
+        dtype = _netcdf_dtype(kinds.pop(), items)
+        if dtype is not None:
+            array = np.array(items, dtype=dtype)
+            return array if isinstance(value, list) else array[0]
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _netcdf_dtype(kind: type, items: list[Any]) -> np.dtype[Any] | None:
+    if kind is str:
+        text_dtype: np.dtype[Any] = h5py.string_dtype()
+        return text_dtype
+    if kind is bool:
+        return np.dtype(np.int8)
+    if kind is float:
+        return np.dtype(np.float64)
+    if kind is int and all(_INT64.min <= item <= _INT64.max for item in items):
+        return np.dtype(np.int64)
+    return None

@@ -1,0 +1,81 @@
+"""What a worker process has at hand: configuration, Redis, catalogue, store."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from shared import broker
+from shared.backends import make_backend
+from shared.catalogue.epoch import settle_epoch
+from shared.catalogue.session import Catalogue
+from shared.settings import load_settings
+from shared.store import Store
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+    from shared.backends import Backend
+    from shared.settings import Settings
+    from shared.sources import Source
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """One process's connections; each is made when it is first used.
+
+    Attributes
+    ----------
+    settings
+        This machine's configuration.
+    """
+
+    settings: Settings
+
+    @cached_property
+    def redis(self) -> Redis:
+        """The connection to Redis."""
+        return broker.connect(self.settings.broker)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The catalogue, not migrated here."""
+        return Catalogue(self.settings.catalogue)
+
+    @cached_property
+    def store(self) -> Store:
+        """The object store."""
+        return Store(self.settings.store)
+
+    @cached_property
+    def name(self) -> str:
+        """Who this is, for the history."""
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    def backend(self, source: Source) -> Backend:
+        """Return the backend that reads a source's files."""
+        return _backend(source.backend)
+
+    def prepare(self) -> None:
+        """Bring the catalogue up to date and tell producers that it answers."""
+        self.catalogue.migrate()
+        settle_epoch(self.catalogue, self.redis, self.store.identity)
+
+    def close(self) -> None:
+        """Let go of all connections, as before a fork."""
+        self.catalogue.dispose()
+        self.redis.close()
+
+
+@lru_cache(maxsize=16)
+def _backend(identifier: str) -> Backend:
+    return make_backend(identifier)
+
+
+@lru_cache(maxsize=1)
+def this_workplace() -> Workplace:
+    """Return the workplace of this process."""
+    return Workplace(load_settings())
