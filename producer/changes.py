@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from shared.fingerprint import DATASET_FILE, IGNORED, is_ignored
@@ -31,6 +32,12 @@ MAX_OPEN = 4096
 DAY_PARTS = 1  # YYYYMMDD
 CONTAINER_PARTS = 2  # YYYYMMDD/TUID[-name]
 DATASET_PARTS = 3  # YYYYMMDD/TUID[-name]/dataset.hdf5
+
+_OF_CONTAINER: dict[str, Kind] = {
+    "created": "created",
+    "deleted": "gone",
+    "arrived": "touched",  # a renamed container was not created now
+}
 
 _EXTENDED_UNC = re.compile(r"^\\\\\?\\UNC\\", re.IGNORECASE)
 _EXTENDED = re.compile(r"^\\\\\?\\")
@@ -76,9 +83,90 @@ class Translator:
     def __init__(
         self, root: PurePath, *, ignore: tuple[str, ...] = (), closes: bool
     ) -> None:
-        self._flavour = type(root)
-        self._windows = root.parser_is_windows if False else "\\" in str(root)  # noqa: SIM210
+        self._windows = isinstance(root, PureWindowsPath)
         self._root = self._path(str(root))
         self._globs = IGNORED + ignore
         self._closes = closes
         self._modified: set[tuple[str, ...]] = set()
+
+    def translate(self, event: FileSystemEvent) -> Iterator[Change]:
+        """Say what an event means.
+
+        Parameters
+        ----------
+        event
+            As the watching library tells it.
+
+        Yields
+        ------
+        Change
+            None for what does not matter; two for a move within the root.
+        """
+        kind, is_folder = event.event_type, event.is_directory
+        parts = self._parts(event.src_path)
+        if kind == "moved":
+            if parts:
+                yield from self._one("deleted", parts, is_folder=is_folder)
+            if target := self._parts(event.dest_path):
+                yield from self._one("arrived", target, is_folder=is_folder)
+        elif parts:
+            yield from self._one(kind, parts, is_folder=is_folder)
+
+    def _one(
+        self, kind: str, parts: tuple[str, ...], *, is_folder: bool
+    ) -> Iterator[Change]:
+        day = parts[0]
+        if not is_day(day):
+            return
+        if len(parts) == DAY_PARTS:
+            if is_folder and kind in ("created", "deleted", "arrived"):
+                yield Change("day", day)
+            return
+        if not parse_container(parts[1]):
+            return
+        folder = f"{day}/{to_wire(parts[1])}"
+        if len(parts) == CONTAINER_PARTS:
+            if is_folder and kind in _OF_CONTAINER:
+                yield Change(_OF_CONTAINER[kind], folder)
+            return
+        if any(is_ignored(name, self._globs) for name in parts[CONTAINER_PARTS:]):
+            return
+        if change := self._of_file(kind, parts, is_folder=is_folder):
+            yield Change(change, folder)
+
+    def _of_file(
+        self, kind: str, parts: tuple[str, ...], *, is_folder: bool
+    ) -> Kind | None:
+        dataset = (
+            len(parts) == DATASET_PARTS and parts[-1] == DATASET_FILE and not is_folder
+        )
+        if kind == "modified":
+            if is_folder:
+                return None
+            if not self._closes:
+                return "writing" if dataset else "touched"
+            if len(self._modified) >= MAX_OPEN:
+                self._modified.clear()
+            self._modified.add(parts)
+            return None
+        if kind == "closed":
+            if parts not in self._modified:
+                return None  # HDF5 probed it, or somebody opened it for nothing
+            self._modified.discard(parts)
+            return "written" if dataset else "touched"
+        self._modified.discard(parts)
+        return "appeared" if dataset and kind == "created" else "touched"
+
+    def _parts(self, raw: bytes | str) -> tuple[str, ...]:
+        """Split a path into its names below the root; none for one elsewhere."""
+        if not raw:
+            return ()
+        try:
+            return self._path(os.fsdecode(raw)).relative_to(self._root).parts
+        except ValueError:
+            return ()
+
+    def _path(self, text: str) -> PurePath:
+        if self._windows:
+            return PureWindowsPath(plain_windows_path(text))
+        return PurePosixPath(text)

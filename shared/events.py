@@ -127,7 +127,7 @@ def parse(kind: type[MessageT], message: Any) -> MessageT:
     version = message.get("version") if isinstance(message, dict) else None
     if version not in ACCEPTED_VERSIONS:
         raise MessageError(
-            f"A message of version {version!r} can't be read here (known: "
+            f"A message of version {str(version)[:20]!r} can't be read here (known: "
             f"{ACCEPTED_VERSIONS}): upgrade the workers, then the producers."
         )
     try:

@@ -6,7 +6,7 @@ CATALOGUE = "qs:catalogue"
 """Hash: epoch of the catalogue, its high-water mark, version of the workers."""
 
 REFUSED = "qs:refused"
-"""Hash: reason of a refusal that belongs to no source → how many."""
+"""Hash: reason of a refusal that belongs to no dataset → how many."""
 
 
 def pulse(source: str, tuid: str) -> str:

@@ -57,7 +57,9 @@ class ObjectInfo(NamedTuple):
 class Store:
     """A place for objects, given by its URL.
 
-    Make it in the process that uses it: a forked child must not use its parent's.
+    Use none in a process that forks afterwards: obstore's threads do not survive
+    the fork, and any store in the child then waits for them for ever (measured with
+    obstore 0.12.1). A pool's parent process leaves stores to its children.
 
     Parameters
     ----------

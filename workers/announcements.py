@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 def on_announcement(app: Celery, place: Workplace, message: Announcement) -> None:
     """Decide about one dataset that appeared or changed."""
-    _decide_all(app, place, message.source, [message], message.why, message.first_seen)
+    _decide_all(app, place, message.source, [message], why=message.why)
 
 
 def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:
     """Decide about a batch that a sweep found: one query for all of them."""
-    _decide_all(app, place, message.source, message.items, "scan", 0.0)
+    _decide_all(app, place, message.source, message.items, why="scan")
 
 
 def _decide_all(
@@ -35,8 +35,8 @@ def _decide_all(
     place: Workplace,
     source_name: str,
     sightings: Sequence[Sighting],
+    *,
     why: Why,
-    first_seen: float,
 ) -> None:
     source = place.settings.source(source_name)
     tuids = [sighting.tuid for sighting in sightings]
@@ -66,7 +66,7 @@ def _decide_all(
             fingerprint=seen.fingerprint,
             newest_us=seen.newest_us,
             why=why,
-            first_seen=first_seen,
+            first_seen=getattr(seen, "first_seen", 0.0),
         )
         _send(app, message, action, source.queue)
 

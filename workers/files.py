@@ -181,7 +181,7 @@ class FileKeeper:
             return Stored((record,), defects=(_defect(record, "foreign", str(error)),))
         except TransientError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever a file may hold, it is stored
+        except Exception as error:
             logger.warning("%s can't be converted", record.path, exc_info=True)
             detail = f"It is stored as it is, not converted: {error}"
             return Stored((record,), defects=(_defect(record, "unconverted", detail),))

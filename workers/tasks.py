@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator  # noqa: TC003 - Celery looks at annotations
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from shared import answers, broker, events, keys, presence, queues
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared import answers, broker, events, presence, queues, refusals
 from shared.errors import PermanentError, TransientError
 from shared.version import installed_version
 from workers import announcements, upload
@@ -15,6 +17,14 @@ from workers.app import app
 from workers.workplace import Workplace, this_workplace
 
 logger = logging.getLogger(__name__)
+
+
+class Named(BaseModel):
+    """What an answer needs of a message; the rest of it may be anything."""
+
+    model_config = ConfigDict(extra="ignore")
+    tuid: events.Tuid
+    fingerprint: events.Fingerprint
 
 
 @app.task(name=queues.ON_CREATED)
@@ -66,17 +76,29 @@ def _answering(message: Any) -> Iterator[Workplace]:
 
 
 def _refuse(place: Workplace, message: Any, error: str) -> None:
-    """Answer `failed` for each dataset of a message, as far as it can be read."""
-    sightings = message.get("items", [message]) if isinstance(message, dict) else []
-    try:
-        for seen in sightings:
-            answers.fail(
-                place.redis,
-                message["source"],
-                seen["tuid"],
-                fingerprint=seen["fingerprint"],
-                worker=installed_version(),
-                error=error,
-            )
-    except (KeyError, TypeError):
-        place.redis.hincrby(keys.REFUSED, error[:200], 1)
+    """Answer `failed` for each dataset that a message names, else count it."""
+    named = list(_named(place, message))
+    for source, seen in named:
+        answers.fail(
+            place.redis,
+            source,
+            seen.tuid,
+            fingerprint=seen.fingerprint,
+            worker=installed_version(),
+            error=error,
+        )
+    if not named:
+        refusals.count(place.redis, error)
+
+
+def _named(place: Workplace, message: Any) -> Iterator[tuple[str, Named]]:
+    """Find the datasets of known sources in a message that may be no valid one."""
+    if not isinstance(message, dict):
+        return
+    source = message.get("source")
+    if source not in {known.name for known in place.settings.sources}:
+        return
+    items = message.get("items", [message])
+    for item in items[: events.MAX_FOUND] if isinstance(items, list) else []:
+        with suppress(ValidationError):
+            yield source, Named.model_validate(item)

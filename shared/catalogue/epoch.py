@@ -49,10 +49,10 @@ def settle_epoch(
     CatalogueUnavailableError
         If the database does not answer.
     """
-    # The write transaction is the lock: of workers that start together, one renews.
+    # Of workers that start together, one renews: the others wait for its lock.
     with catalogue.write() as session:
         connection = session.connection()
-        epoch = migrate.read_epoch(connection)
+        epoch = migrate.read_epoch(connection, lock=True)
         high_water = session.scalar(select(func.max(History.id))) or 0
         heard = answers.read_mark(redis)
         stored_in = session.get(Meta, _STORE)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 import uuid
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import insert, select, text, update
 
 from shared.catalogue.models import Meta
 from shared.errors import CatalogueUnavailableError, ConfigurationError
@@ -36,23 +37,21 @@ def prepare(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         return
     deadline = time.monotonic() + _WAL_TIMEOUT
-    # Outside any transaction, which SQLAlchemy's own connections would begin.
-    connection = engine.raw_connection()
     try:
-        while not _switched_to_wal(connection):
-            if time.monotonic() > deadline:
-                raise CatalogueUnavailableError(
-                    f"The catalogue {engine.url.database} has been locked for "
-                    f"{_WAL_TIMEOUT:.0f} s. Find the program that holds it open."
-                )
-            time.sleep(_WAL_PAUSE)
+        # Outside any transaction, which SQLAlchemy's own connections would begin.
+        with closing(engine.raw_connection()) as connection:
+            while not _switched_to_wal(connection):
+                if time.monotonic() > deadline:
+                    raise CatalogueUnavailableError(
+                        f"The catalogue {engine.url.database} has been locked for "
+                        f"{_WAL_TIMEOUT:.0f} s. Find the program that holds it open."
+                    )
+                time.sleep(_WAL_PAUSE)
     except sqlite3.DatabaseError as error:
         raise CatalogueUnavailableError(
             f"The catalogue {engine.url.database} cannot be used: {error}. Check its "
             "permissions and the disk, or restore it from a backup."
         ) from error
-    finally:
-        connection.close()
 
 
 def _switched_to_wal(connection: PoolProxiedConnection) -> bool:
@@ -93,12 +92,26 @@ def upgrade(connection: Connection) -> None:
         ) from error
     known = connection.scalar(select(Meta.value).where(Meta.key == _EPOCH))
     if known is None:
-        write_epoch(connection)
+        first = str(uuid.uuid4())
+        connection.execute(insert(Meta).values(key=_EPOCH, value=first))
 
 
-def read_epoch(connection: Connection) -> str:
-    """Give the epoch of a migrated catalogue."""
-    epoch = connection.scalar(select(Meta.value).where(Meta.key == _EPOCH))
+def read_epoch(connection: Connection, *, lock: bool = False) -> str:
+    """Give the epoch of a migrated catalogue.
+
+    Parameters
+    ----------
+    lock
+        Nobody else may renew it, or read it so, until the transaction ends. SQLite's
+        write transactions exclude each other anyway, PostgreSQL's do not.
+
+    Raises
+    ------
+    CatalogueUnavailableError
+        If the catalogue has none.
+    """
+    query = select(Meta.value).where(Meta.key == _EPOCH)
+    epoch = connection.scalar(query.with_for_update() if lock else query)
     if epoch is None:
         raise CatalogueUnavailableError(
             "The catalogue has no epoch. Start a worker or `quantify-sync up`: it "
@@ -108,8 +121,8 @@ def read_epoch(connection: Connection) -> str:
 
 
 def write_epoch(connection: Connection) -> str:
-    """Give the catalogue a new epoch and return it."""
+    """Give a migrated catalogue a new epoch and return it."""
     epoch = str(uuid.uuid4())
-    connection.execute(delete(Meta).where(Meta.key == _EPOCH))
-    connection.execute(insert(Meta).values(key=_EPOCH, value=epoch))
+    # Not replaced: whoever waits for the row's lock would find it gone.
+    connection.execute(update(Meta).where(Meta.key == _EPOCH).values(value=epoch))
     return epoch

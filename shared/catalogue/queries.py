@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from shared.catalogue.models import Dataset, File, History, Tag
-from shared.catalogue.records import FileStatus, HistoryRecord, State
+from shared.catalogue.records import HistoryRecord, State
 from shared.catalogue.rows import (
     dataset_values,
     file_values,
@@ -151,7 +151,7 @@ def commit(
     values = dataset_values(record) | {"version": version, "updated_at": now}
     if read_version is None:
         values["created_at"] = now
-        _insert_dataset(session, values)
+        insert_dataset(session, values)
     else:
         del values["created_at"]
         _update_dataset(session, values, read_version)
@@ -174,7 +174,14 @@ def commit(
     return version
 
 
-def _insert_dataset(session: Session, values: dict[str, object]) -> None:
+def insert_dataset(session: Session, values: dict[str, object]) -> None:
+    """Insert a row that has no sidecar yet, unless `values` says otherwise.
+
+    Raises
+    ------
+    ConflictError
+        If there is a row already.
+    """
     try:
         session.execute(insert(Dataset).values({"sidecar_version": 0, **values}))
     except IntegrityError as error:
@@ -187,7 +194,7 @@ def _insert_dataset(session: Session, values: dict[str, object]) -> None:
 def _update_dataset(
     session: Session, values: dict[str, object], read_version: int
 ) -> None:
-    changed = _changed_rows(
+    changed = changed_rows(
         session,
         update(Dataset)
         .where(Dataset.id == values["id"], Dataset.version == read_version)
@@ -229,7 +236,7 @@ def mark_sidecar(session: Session, dataset_id: str, version: int) -> bool:
         False if the row has moved on since: its sidecar has to be written again.
     """
     return bool(
-        _changed_rows(
+        changed_rows(
             session,
             update(Dataset)
             .where(Dataset.id == dataset_id, Dataset.version == version)
@@ -238,129 +245,8 @@ def mark_sidecar(session: Session, dataset_id: str, version: int) -> bool:
     )
 
 
-def mark_broken(
-    session: Session,
-    dataset_id: str,
-    paths: Sequence[str],
-    *,
-    worker: str | None = None,
-) -> None:
-    """Note that objects are missing or damaged, so that their files are sent again.
-
-    The fingerprint is cleared, which makes the next announcement upload what is not
-    there; a synced dataset is only complete again until then.
-
-    Parameters
-    ----------
-    paths
-        Of the broken files, in wire form as in the manifest.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such dataset.
-    """
-    row = session.get(Dataset, dataset_id)
-    if row is None:
-        raise NotFoundError(f"The catalogue has no dataset {dataset_id}.")
-    state = State.COMPLETE if row.state == State.SYNCED else State(row.state)
-    _reopen(
-        session,
-        row,
-        {"state": state},
-        event="broken",
-        detail=", ".join(paths),
-        worker=worker,
-    )
-    session.execute(
-        update(File)
-        .where(File.dataset_id == dataset_id, File.path.in_(paths))
-        .values(status=FileStatus.BROKEN)
-    )
-
-
-def clear_failed(
-    session: Session, dataset_ids: Sequence[str], *, worker: str | None = None
-) -> int:
-    """Forget that datasets failed, so that they are tried again.
-
-    Returns
-    -------
-    int
-        How many of them had failed.
-    """
-    count = 0
-    for dataset_id in dataset_ids:
-        row = session.get(Dataset, dataset_id)
-        if row is None or row.state != State.FAILED:
-            continue
-        found: dict[str, object] = {"state": State.FOUND, "error": None}
-        _reopen(session, row, found, event="retried", worker=worker)
-        count += 1
-    return count
-
-
-def _reopen(
-    session: Session,
-    row: Dataset,
-    values: dict[str, object],
-    *,
-    event: str,
-    detail: str | None = None,
-    worker: str | None = None,
-) -> None:
-    version = row.version + 1
-    now = datetime.now(UTC)
-    line = HistoryRecord(
-        at=now,
-        version=version,
-        state=State(str(values["state"])),
-        event=event,
-        detail=detail,
-        worker=worker,
-    )
-    changed = _changed_rows(
-        session,
-        update(Dataset)
-        .where(Dataset.id == row.id, Dataset.version == row.version)
-        .values(values | {"fingerprint": None, "version": version, "updated_at": now}),
-    )
-    if changed == 0:
-        raise ConflictError(
-            f"Another worker changed the row of {row.alt_uid} meanwhile. Try again."
-        )
-    session.execute(insert(History), history_values(row.id, line))
-    session.expire_all()
-
-
-def restore(session: Session, record: DatasetRecord) -> bool:
-    """Put a dataset back as its `quantify-sync.json` tells it, history included.
-
-    Returns
-    -------
-    bool
-        False if the catalogue has this version or a newer one, which then stays.
-    """
-    known = session.scalar(select(Dataset.version).where(Dataset.id == record.id))
-    if known is not None and known >= record.version:
-        return False
-    session.execute(delete(Dataset).where(Dataset.id == record.id))
-    values = dataset_values(record)
-    # The record comes from the sidecar, so the store has the sidecar of its version.
-    _insert_dataset(session, values | {"sidecar_version": record.version})
-    for table, rows in (
-        (Tag, tag_values(record.id, record.tags)),
-        (File, [file_values(record.id, file) for file in record.files]),
-        (History, [history_values(record.id, line) for line in record.history]),
-    ):
-        if rows:
-            session.execute(insert(table), rows)
-    session.expire_all()
-    return True
-
-
-def _changed_rows(session: Session, statement: Update) -> int:
-    # The rows that the session holds are expired afterwards where that matters.
+def changed_rows(session: Session, statement: Update) -> int:
+    """Run an update and count its rows; those in the session stay as they were."""
     result = session.execute(
         statement, execution_options={"synchronize_session": False}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -104,13 +105,10 @@ def _search_name(
         ]
     query = query.where(Dataset.name_folded.like(f"{like}%", escape=_ESCAPE))
     matches = re.compile(fnmatch.translate(pattern)).match
-    found = (
-        row
-        for row in session.scalars(query.execution_options(yield_per=_PAGE))
-        if matches(row.name_folded)
-    )
     stop = None if limit is None else offset + limit
-    return [to_summary(row) for row in islice(found, offset, stop)]
+    with closing(session.scalars(query.execution_options(yield_per=_PAGE))) as rows:
+        found = (row for row in rows if matches(row.name_folded))
+        return [to_summary(row) for row in islice(found, offset, stop)]
 
 
 def _slice(query: Select[Any], offset: int, limit: int | None) -> Select[Any]:

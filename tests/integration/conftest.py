@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -31,14 +30,15 @@ def _postgres_binaries() -> Path | None:
     return found[0].parent if found else None
 
 
-def _postgres_user() -> str | None:
-    """PostgreSQL refuses to run as root; as whom else it may run."""
+def _give_away(folder: Path) -> str | None:
+    """Give `folder` to whom the server may run as: it refuses to run as root."""
     if os.geteuid() != 0:
         return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_name
-    pytest.skip("PostgreSQL does not run as root, and there is no other user")
+    for user in ("postgres", "nobody"):
+        with contextlib.suppress(LookupError):
+            shutil.chown(folder, user)
+            return user
+    return pytest.skip("PostgreSQL does not run as root, and there is no other user")
 
 
 def _free_port() -> int:
@@ -66,12 +66,9 @@ def postgres_server():
     binaries = _postgres_binaries()
     if binaries is None:
         (pytest.fail if IN_CI else pytest.skip)("PostgreSQL's server is not installed")
-    user = _postgres_user()
     folder = Path(tempfile.mkdtemp(prefix="quantify-sync-postgres-"))
     data, log, port = folder / "data", folder / "log", _free_port()
-    if user is not None:
-        shutil.chown(folder, user)
-    common = {"user": user, "cwd": folder, "stdin": subprocess.DEVNULL}
+    common = {"user": _give_away(folder), "cwd": folder, "stdin": subprocess.DEVNULL}
     try:
         initdb = f"{binaries}/initdb -U tester -A trust -E UTF8 --locale=C --no-sync"
         subprocess.run(

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import DataError
 
-from shared.catalogue import queries
+from shared.catalogue import queries, repair
 from shared.catalogue.models import Dataset, File, History, Tag
 from shared.catalogue.records import (
     DatasetRecord,
@@ -278,7 +278,7 @@ def test_a_broken_file_asks_for_a_new_upload(catalogue):
     record = make_record()
     insert(catalogue, record)
     with catalogue.write() as session:
-        queries.mark_broken(session, record.id, ["sub/ünï.txt"])
+        repair.mark_broken(session, record.id, ["sub/ünï.txt"])
     back = read(catalogue)
     assert back.fingerprint is None
     assert (back.version, back.state) == (2, State.COMPLETE)
@@ -296,7 +296,7 @@ def test_only_failures_are_cleared(catalogue):
     insert(catalogue, failed)
     insert(catalogue, synced)
     with catalogue.write() as session:
-        assert queries.clear_failed(session, [failed.id, synced.id, "unknown"]) == 1
+        assert repair.clear_failed(session, [failed.id, synced.id, "unknown"]) == 1
     back = read(catalogue)
     assert (back.state, back.error, back.fingerprint) == (State.FOUND, None, None)
     assert read(catalogue, source="other").version == 1
@@ -312,8 +312,8 @@ def test_the_sidecar_text_rebuilds_the_same_catalogue(catalogue, tmp_path):
     rebuilt = Catalogue(f"sqlite:///{tmp_path}/rebuilt.db")
     rebuilt.migrate()
     with rebuilt.write() as session:
-        assert queries.restore(session, DatasetRecord.model_validate_json(text))
-        assert not queries.restore(session, DatasetRecord.model_validate_json(text))
+        assert repair.restore(session, DatasetRecord.model_validate_json(text))
+        assert not repair.restore(session, DatasetRecord.model_validate_json(text))
     assert read(rebuilt) == read(catalogue)
     with rebuilt.read() as session:
         assert queries.get(session, "fridge", TUID).sidecar_version == 2
@@ -325,8 +325,17 @@ def test_restoring_never_replaces_a_newer_row(catalogue):
     old = read(catalogue)
     with catalogue.write() as session:
         queries.commit(session, old.changed(name="new"), read_version=1, event="stored")
-        assert not queries.restore(session, old)
+        assert not repair.restore(session, old)
     assert read(catalogue).name == "new"
+
+
+def test_restoring_replaces_an_older_row_with_all_that_hangs_on_it(catalogue):
+    insert(catalogue, make_record())
+    newer = read(catalogue).changed(version=5, tags=["T2"], files=[make_file("b")])
+    with catalogue.write() as session:
+        assert repair.restore(session, newer)
+    assert read(catalogue) == newer
+    assert (count(catalogue, File), count(catalogue, Tag)) == (1, 1)
 
 
 def test_all_records_come_once_in_small_batches(catalogue):

@@ -73,6 +73,22 @@ def test_many_threads_may_migrate_at_once(catalogue):
     assert len(catalogue.epoch) == 36
 
 
+def test_of_workers_that_start_together_one_renews_the_epoch(catalogue):
+    catalogue.migrate()
+    void = catalogue.epoch
+
+    def start():
+        with catalogue.write() as opened:
+            connection = opened.connection()
+            if session.migrate.read_epoch(connection, lock=True) != void:
+                return None
+            return session.migrate.write_epoch(connection)
+
+    with ThreadPoolExecutor(4) as pool:
+        results = [done.result() for done in [pool.submit(start) for _ in range(4)]]
+    assert [epoch for epoch in results if epoch is not None] == [catalogue.epoch]
+
+
 def test_a_catalogue_of_a_newer_version_is_refused(catalogue):
     catalogue.migrate()
     with catalogue.write() as opened:
@@ -87,11 +103,11 @@ def test_a_catalogue_that_was_never_migrated_is_unavailable(catalogue):
 
 
 def test_a_migration_that_fails_leaves_no_table(catalogue, monkeypatch):
-    def fail(_connection):
+    def fail(_table):
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(session.migrate, "write_epoch", fail)
+        patch.setattr(session.migrate, "insert", fail)
         with pytest.raises(RuntimeError, match="power cut"):
             catalogue.migrate()
     with pytest.raises(CatalogueUnavailableError):
@@ -136,18 +152,21 @@ def test_a_locked_catalogue_is_unavailable(tmp_path, monkeypatch):
     catalogue.dispose()
 
 
+def fill(catalogue):
+    insert = text("INSERT INTO meta VALUES ('a', :value)")
+    with catalogue.write() as opened:
+        opened.execute(insert, {"value": "x" * 1_000_000})
+
+
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.db")
     catalogue.migrate()
     epoch = catalogue.epoch
-    big = text("INSERT INTO meta VALUES ('a', :value)")
-    with (
-        pytest.raises(CatalogueUnavailableError, match="full"),
-        catalogue.write() as opened,
-    ):
+    with catalogue.read() as opened:
         # SQLite's own limit says "database or disk is full", as a full disk does.
         opened.execute(text("PRAGMA max_page_count = 1"))
-        opened.execute(big, {"value": "x" * 1_000_000})
+    with pytest.raises(CatalogueUnavailableError, match="full"):
+        fill(catalogue)
     assert catalogue.epoch == epoch
     catalogue.dispose()
 

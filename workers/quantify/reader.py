@@ -115,7 +115,7 @@ def _read_root(root: h5py.File, *, size: int) -> RawDataset:
         for dimension, length in zip(names, dataset.shape, strict=True):
             _add_dimension(dims, dimension, length)
         named_coords.update(_coordinate_names(dataset))
-        variables[name] = Variable(names, _values(dataset), _attributes(dataset))
+        variables[name] = _variable(names, dataset)
 
     layout = _layout(attrs, variables, named_coords)
     if layout == "v2":
@@ -225,6 +225,15 @@ def _coordinate_names(thing: h5py.File | h5py.Dataset) -> list[str]:
         return []
     value = attributes.plain(thing.attrs["coordinates"])
     return value.split() if isinstance(value, str) else []
+
+
+def _variable(dims: tuple[str, ...], dataset: h5py.Dataset) -> Variable:
+    values, attrs = _values(dataset), _attributes(dataset)
+    if attrs.get("dtype") == "bool":
+        # So xarray writes booleans; netCDF has none.
+        del attrs["dtype"]
+        values = values.astype(bool)
+    return Variable(dims, values, attrs)
 
 
 def _values(dataset: h5py.Dataset) -> np.ndarray[Any, Any]:

@@ -1,0 +1,430 @@
+"""The memory of the announcing loop: what has no answer yet, and when to say it.
+
+Pure: no files, no Redis, and the time comes as an argument (seconds of a monotonic
+clock, except `first_seen`). Nothing is remembered of a dataset that is stored and
+at rest, so 100,000 of them cost nothing.
+
+The rules are those of the design, section 5:
+
+* What has no answer is announced again after 30 s, 60 s, … 10 min.
+* At most `WINDOW` datasets of the backlog are outstanding, newest first. Fresh
+  writes do not count, and what reached the longest wait gives its place up.
+* A run that is being written is announced when it appears, then no oftener than
+  its back-off allows: each upload of a running file leaves an object behind.
+* A run is settled `quiet` seconds after its last write, or `settle` seconds after
+  a newer container appeared, and that is told once, answered or not: the worker
+  then compares contents and not stats.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from producer.seen import Seen
+    from shared.answers import Answer
+    from shared.events import Why
+    from shared.settings import Timings
+
+WINDOW = 1000
+"""Backlog datasets announced but not answered (design, section 5)."""
+ASKED = 2000
+"""Answers read at a time; what waits beyond that takes turns."""
+NEVER = math.inf
+
+
+class Place(Enum):
+    """Where a record stands.
+
+    Attributes
+    ----------
+    WAITING
+        In the backlog, not announced yet.
+    WINDOW
+        In the backlog, announced, one of the outstanding.
+    LATE
+        In the backlog, so long without an answer that it counts no more.
+    FRESH
+        Seen to change by this producer.
+    """
+
+    WAITING = auto()
+    WINDOW = auto()
+    LATE = auto()
+    FRESH = auto()
+
+
+@dataclass(slots=True)
+class Record:
+    """One dataset that needs attention.
+
+    Attributes
+    ----------
+    tuid, folder
+        Which one, and its container in wire form.
+    first_seen
+        When its container was first seen, seconds since 1970.
+    wait
+        Until it is announced again, s.
+    place
+        Where it stands.
+    seen
+        How it lay on disk; None when it changed since it was last looked at.
+    why
+        What its next announcement says.
+    due
+        When it is announced next.
+    last_sent
+        When it was announced last.
+    sent
+        How often it was announced.
+    created
+        Its container appeared while this producer watched, and was not told yet.
+    answer
+        Fingerprint of the last answer that counts.
+    before
+        Fingerprint of the answer that was there before anything was announced.
+    heard
+        An answer came since this producer started.
+    written
+        When its `dataset.hdf5` was last written, if that was seen.
+    settles
+        When its run counts as settled.
+    settling
+        Its settled announcement is due and not sent.
+    """
+
+    tuid: str
+    folder: str
+    first_seen: float
+    wait: float
+    place: Place
+    seen: Seen | None = None
+    why: Why = "scan"
+    due: float = NEVER
+    last_sent: float = -NEVER
+    sent: int = 0
+    created: bool = False
+    answer: str = ""
+    before: str = ""
+    heard: bool = False
+    written: float = -NEVER
+    settles: float = NEVER
+    settling: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether exactly what lies on disk has its answer."""
+        return self.seen is not None and self.answer == self.seen.fingerprint
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is to be said."""
+        return self.answered and self.settles == NEVER and not self.settling
+
+
+class Counts(NamedTuple):
+    """What `shared.presence.Agent` tells of a ledger."""
+
+    unanswered: int
+    failed: int
+    live: int
+    outstanding: int
+    unsettled: int
+    oldest: float | None
+
+
+class Ledger:
+    """What one source's producer remembers.
+
+    Parameters
+    ----------
+    timings
+        When things happen.
+    window
+        Backlog datasets outstanding at most.
+    """
+
+    def __init__(self, timings: Timings, *, window: int = WINDOW) -> None:
+        self._timings = timings
+        self._window = window
+        self._records: dict[str, Record] = {}
+        self._active: dict[str, Record] = {}  # all but the waiting
+        self._waiting: list[str] = []  # TUIDs, oldest first once sorted
+        self._sorted = True
+        self._outstanding = 0  # records whose place is WINDOW
+        self._failed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, tuid: str) -> Record | None:
+        """Return the record of a dataset that needs attention."""
+        return self._records.get(tuid)
+
+    # What was seen ---------------------------------------------------------------
+
+    def found(
+        self, seen: Seen, answer: Answer | None, now: float, *, wall: float
+    ) -> None:
+        """Take in what a sweep saw, and what had been answered of it."""
+        record = self._records.get(seen.tuid)
+        fingerprint = answer.fingerprint if answer else ""
+        self._note_failure(seen.tuid, seen.fingerprint, answer)
+        if record is None:
+            if fingerprint == seen.fingerprint:
+                return
+            record = self._new(seen.tuid, seen.folder, wall, Place.WAITING)
+            record.before = fingerprint
+            record.due = now
+            self._waiting.append(seen.tuid)
+            self._sorted = False
+        record.answer = fingerprint
+        self.looked(seen, now)
+
+    def written(
+        self, tuid: str, folder: str, now: float, *, wall: float, followed: bool
+    ) -> Record:
+        """Take in a write of a `dataset.hdf5`.
+
+        Parameters
+        ----------
+        tuid, folder
+            Whose.
+        now
+            When, by the monotonic clock.
+        wall
+            When, seconds since 1970.
+        followed
+            Whether a follower has the run: it reads the file by itself, so nothing
+            is announced until the run settles.
+        """
+        record = self._fresh(tuid, folder, wall)
+        record.written = now
+        record.settles = now + self._timings.quiet
+        record.settling = False
+        record.seen = None
+        record.why = "write"
+        record.due = NEVER if followed else self._allowed(record, now)
+        return record
+
+    def touched(self, tuid: str, folder: str, now: float, *, wall: float) -> None:
+        """Take in a change of anything else in a container.
+
+        It is announced after the settle time, so that an analysis, which writes
+        ten files in a row, is announced once.
+        """
+        record = self._fresh(tuid, folder, wall)
+        record.seen = None
+        if record.why == "scan":
+            record.why = "write"
+        soon = self._allowed(record, now + self._timings.settle)
+        record.due = min(record.due, soon)
+
+    def created(self, tuid: str, now: float) -> None:
+        """Take in that a written container is a new one: it supersedes the others.
+
+        A run that is written again after this counts as concurrent: then only the
+        quiet time settles it.
+        """
+        for record in self._active.values():
+            if record.tuid == tuid:
+                record.created = True
+            elif record.settles != NEVER:
+                record.settles = min(record.settles, now + self._timings.settle)
+
+    def looked(self, seen: Seen, now: float) -> None:
+        """Take in how a dataset with a record lies on disk now."""
+        record = self._records[seen.tuid]
+        record.seen = seen
+        record.folder = seen.folder
+        if record.answered:
+            self._rest(record)
+        elif record.due == NEVER and record.settles == NEVER:
+            record.due = self._allowed(record, now)
+
+    def gone(self, tuid: str) -> None:
+        """Take in that a dataset is not on disk any more; what is stored stays."""
+        self._failed.discard(tuid)
+        self._drop(tuid)
+
+    # What was said and answered --------------------------------------------------
+
+    def answered(self, tuid: str, answer: Answer, now: float) -> None:
+        """Take in the answer that counts now."""
+        record = self._records.get(tuid)
+        if record is None:
+            return
+        if record.sent == 0 and not record.heard:
+            record.before = answer.fingerprint
+        elif answer.fingerprint != record.before:
+            record.heard = True
+        record.answer = answer.fingerprint
+        if record.seen is not None:
+            self._note_failure(tuid, record.seen.fingerprint, answer)
+        if record.answered:
+            self._rest(record)
+        elif record.due == NEVER and record.settles == NEVER:
+            record.due = self._allowed(record, now)
+
+    def sent(self, tuid: str, now: float) -> None:
+        """Take in that a dataset was announced."""
+        record = self._records.get(tuid)
+        if record is None:
+            return
+        record.sent += 1
+        record.created = record.settling = False
+        record.last_sent = now
+        record.due = now + record.wait
+        record.wait = min(2 * record.wait, self._timings.backoff_last)
+        if record.place is Place.WINDOW and record.wait >= self._timings.backoff_last:
+            record.place = Place.LATE
+            self._outstanding -= 1
+        if record.answered:
+            self._rest(record)
+
+    def put_off(self, tuid: str, now: float) -> None:
+        """Take in that a task for exactly this waits already."""
+        if record := self._records.get(tuid):
+            record.due = now + self._timings.backoff_first
+
+    def void(self, now: float) -> None:
+        """Forget all answers, and that anything was sent: both were lost."""
+        self._failed.clear()
+        for record in self._active.values():
+            record.answer = ""
+            record.wait = self._timings.backoff_first
+            record.due = min(record.due, now)
+
+    # What is to do ---------------------------------------------------------------
+
+    def due(self, now: float, *, limit: int) -> list[Record]:
+        """Tell what is to be announced now, the newest of the backlog first."""
+        self._settle(now)
+        self._fill(now)
+        found: list[Record] = []
+        done: list[str] = []
+        for record in self._active.values():
+            if record.due <= now:
+                found.append(record)
+                if len(found) == limit:
+                    break
+            elif record.finished and now >= record.last_sent + record.wait:
+                done.append(record.tuid)
+        for tuid in done:
+            self._drop(tuid)
+        return found
+
+    def next_due(self) -> float:
+        """Tell when something is to be announced next; `NEVER` if nothing is."""
+        times = [min(r.due, r.settles) for r in self._active.values()]
+        if self._waiting and self._outstanding < self._window:
+            return -NEVER
+        return min(times, default=NEVER)
+
+    def stale(self, limit: int) -> list[Record]:
+        """Tell what changed since it was last looked at."""
+        found = (r for r in self._active.values() if r.seen is None)
+        return [record for record, _ in zip(found, range(limit), strict=False)]
+
+    def asked(self) -> list[str]:
+        """Tell for which datasets an answer may have come; many take turns."""
+        waiting = [
+            tuid
+            for tuid, record in self._active.items()
+            if not record.answered and (record.sent or record.seen)
+        ]
+        for tuid in waiting[:ASKED] if len(waiting) > ASKED else ():
+            self._active[tuid] = self._active.pop(tuid)
+        return waiting[:ASKED]
+
+    def live(self, now: float) -> Iterator[Record]:
+        """Tell which runs were written within the quiet time."""
+        for record in self._active.values():
+            if record.written > now - self._timings.quiet:
+                yield record
+
+    def unanswered(self) -> Iterable[str]:
+        """Tell the containers that were announced and have no answer."""
+        return [r.folder for r in self._active.values() if not r.answered]
+
+    def counts(self, now: float) -> Counts:
+        """Count."""
+        live = {record.tuid for record in self.live(now)}
+        open_ = [r for r in self._active.values() if not r.answered]
+        waiting = [r for r in self._records.values() if r.place is Place.WAITING]
+        unsettled = [r for r in open_ if not (r.heard and r.tuid in live)]
+        return Counts(
+            unanswered=len(open_) + len(waiting),
+            failed=len(self._failed),
+            live=len(live),
+            outstanding=sum(1 for record in open_ if record.sent),
+            unsettled=len(unsettled) + len(waiting),
+            oldest=min((r.first_seen for r in (*open_, *waiting)), default=None),
+        )
+
+    # -----------------------------------------------------------------------------
+
+    def _new(self, tuid: str, folder: str, wall: float, place: Place) -> Record:
+        record = Record(tuid, folder, wall, self._timings.backoff_first, place)
+        self._records[tuid] = record
+        return record
+
+    def _fresh(self, tuid: str, folder: str, wall: float) -> Record:
+        record = self._records.get(tuid)
+        if record is None:
+            record = self._new(tuid, folder, wall, Place.FRESH)
+        if record.place is Place.WINDOW:
+            self._outstanding -= 1
+        record.place = Place.FRESH  # its entry among the waiting is skipped later
+        record.folder = folder
+        self._active[tuid] = record
+        return record
+
+    def _allowed(self, record: Record, wish: float) -> float:
+        """When a record may be announced if that is wished at `wish`."""
+        return max(wish, record.last_sent + record.wait) if record.sent else wish
+
+    def _rest(self, record: Record) -> None:
+        """Say nothing more of an answered record, unless its settling is due."""
+        if not record.settling:
+            record.due = NEVER
+        if record.place is not Place.FRESH and record.finished:
+            self._drop(record.tuid)
+
+    def _drop(self, tuid: str) -> None:
+        record = self._records.pop(tuid, None)
+        if self._active.pop(tuid, None) and record and record.place is Place.WINDOW:
+            self._outstanding -= 1
+
+    def _settle(self, now: float) -> None:
+        for record in self._active.values():
+            if record.settles <= now:
+                record.settles = NEVER
+                record.settling = True
+                record.why = "settled"
+                record.due = now
+
+    def _fill(self, now: float) -> None:
+        if not self._sorted:
+            self._waiting.sort()
+            self._sorted = True
+        while self._waiting and self._outstanding < self._window:
+            record = self._records.get(self._waiting.pop())
+            if record is not None and record.place is Place.WAITING:
+                record.place = Place.WINDOW
+                record.due = now
+                self._active[record.tuid] = record
+                self._outstanding += 1
+
+    def _note_failure(self, tuid: str, now: str, answer: Answer | None) -> None:
+        """Keep in mind which datasets were refused as they lie on disk now."""
+        if answer and answer.kind == "failed" and answer.fingerprint == now:
+            self._failed.add(tuid)
+        else:
+            self._failed.discard(tuid)

@@ -1,0 +1,221 @@
+"""Real worker processes on a real server: `celery -A workers.app worker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import pytest
+
+from shared import answers, broker, keys, queues
+from shared.catalogue.search import search
+from shared.events import DatasetsFound, Sighting
+
+STARTING = 60  # seconds for a worker to come up on a busy machine
+
+
+def wait_for(condition, *, seconds=STARTING):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+@pytest.fixture
+def environment(settings, tmp_path):
+    """What a worker is told: a configuration file, as on any machine."""
+    source = settings.sources[0]
+    config = tmp_path / "quantify-sync.toml"
+    config.write_text(
+        f"broker = {json.dumps(settings.broker)}\n"
+        f"data_dir = {json.dumps(str(settings.data_dir))}\n"
+        "[timings]\nsettle = 0.2\n"
+        "[[sources]]\n"
+        f"name = {json.dumps(source.name)}\n"
+        f"quantify_directory = {json.dumps(str(source.quantify_directory))}\n"
+        f"set_up = {json.dumps(source.set_up)}\n"
+    )
+    return {**os.environ, "QUANTIFY_SYNC_CONFIG": str(config)}
+
+
+@pytest.fixture
+def start_worker(environment, tmp_path):
+    """Start workers; stop them all at the end."""
+    started = []
+
+    def start(*arguments):
+        log = (tmp_path / f"worker-{len(started)}.log").open("wb")
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "celery", "-A", "workers.app", "worker"),
+                *("--without-gossip", "--without-mingle", "-n", f"w{len(started)}"),
+                *arguments,
+            ],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        started.append((process, log))
+        return process
+
+    yield start
+    for process, log in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        log.close()
+
+
+@pytest.fixture
+def app(settings):
+    """What a producer sends with."""
+    with broker.make_app(settings.broker) as celery:
+        yield celery
+
+
+def send_found(app, messages):
+    found = DatasetsFound(
+        source="fridge",
+        items=[
+            Sighting(**message.model_dump(include=set(Sighting.model_fields)))
+            for message in messages
+        ],
+    )
+    app.send_task(
+        queues.ON_FOUND,
+        kwargs={"message": found.model_dump(mode="json")},
+        queue=queues.EVENTS,
+    )
+
+
+def stored(place):
+    with place.catalogue.read() as session:
+        return {summary.alt_uid: summary for summary in search(session)}
+
+
+def multiply(container, count):
+    """Make more datasets of one: a TUID and a folder of its own for each."""
+    day = container.parent
+    copies = []
+    for number in range(count):
+        tuid = f"{day.name}-000000-{number:03d}-abcdef"
+        copies.append(shutil.copytree(container, day / f"{tuid}-copy"))
+    return copies
+
+
+def test_no_message_stays_unacknowledged_under_load_and_all_is_stored(
+    app, place, quantify_directory, announce, start_worker, redis
+):
+    start_worker("-Q", "events", "-P", "threads", "-c", "4")
+    start_worker("-Q", "uploads,backlog", "-P", "prefork", "-c", "2")
+    container = next(quantify_directory.glob("20260302/*-grid_2d"))
+    messages = [announce(copy) for copy in multiply(container, 120)]
+    for start in range(0, len(messages), 40):
+        send_found(app, messages[start : start + 40])
+    samples = []
+
+    def done():
+        samples.append(set(redis.hkeys("unacked")))
+        mark = answers.read_mark(redis)
+        found = answers.read(redis, "fridge", [m.tuid for m in messages], mark)
+        return len(found) == len(messages)
+
+    wait_for(done)
+    # A message is on its way for less than a millisecond between being fetched and
+    # being acknowledged: none may be there in two looks, 50 ms apart.
+    assert len(samples) > 10
+    assert not any(one & two for one, two in pairwise(samples))
+    assert redis.hlen("unacked") == 0
+    assert {s.state.value for s in stored(place).values()} == {"synced"}
+    assert not redis.keys("qs:queued:*")
+
+
+POISON = [
+    {"version": 99, "source": "fridge"},
+    {"version": 1, "source": "fridge", "items": [{"tuid": "../../etc"}]},
+    {"version": 1},
+    {"version": 1, "source": "fridge", "items": [], "surplus": 1},
+    [],
+    "text",
+    None,
+    {"version": 1, "source": 7, "items": "no"},
+]
+
+
+@pytest.mark.parametrize("task", [queues.ON_CREATED, queues.ON_FOUND, queues.UPLOAD])
+def test_a_worker_refuses_poison_and_lives_on(
+    task, app, place, quantify_directory, announce, start_worker, redis
+):
+    worker = start_worker("-Q", "events,uploads,backlog", "-P", "threads", "-c", "2")
+    for message in POISON:
+        app.send_task(task, kwargs={"message": message}, queue=queues.EVENTS)
+    app.send_task("quantify_sync.no_such_task", queue=queues.EVENTS)
+    container = next(quantify_directory.glob("20260302/*-grid_2d"))
+    send_found(app, [announce(container)])
+    wait_for(lambda: container.name[:26] in stored(place))
+    assert worker.poll() is None
+    refused = redis.hgetall(keys.REFUSED)
+    assert sum(map(int, refused.values())) >= len(POISON) - 1
+    assert any("version '99'" in reason for reason in refused)
+
+
+def test_a_folder_outside_the_root_is_refused_and_told(
+    app, place, quantify_directory, announce, start_worker, redis
+):
+    start_worker("-Q", "events,uploads,backlog", "-P", "threads", "-c", "2")
+    good = announce(next(quantify_directory.glob("20260302/*-grid_2d")))
+    for folder in (
+        "../20260302/20260302-015602-771-e40978",
+        "/etc/passwd",
+        "20260302/../..",
+        "C:\\20260302\\20260302-015602-771-e40978",
+        "20260302/20260302-015602-771-e40978\0",
+        "20260302/20260302-015602-771-e40978/../../..",
+    ):
+        message = good.model_dump(mode="json") | {"folder": folder}
+        app.send_task(queues.UPLOAD, kwargs={"message": message}, queue="uploads")
+    wait_for(lambda: redis.llen("uploads") == 0)
+    told = wait_for(lambda: answers.read_failures(redis, "fridge").get(good.tuid))
+    assert "below the source's root" in told.error
+    assert stored(place) == {}
+
+
+def test_workers_survive_a_restart_of_redis_under_load(
+    app, place, quantify_directory, announce, start_worker, redis_server, redis
+):
+    upload_worker = start_worker("-Q", "uploads,backlog", "-P", "prefork", "-c", "2")
+    events_worker = start_worker("-Q", "events", "-P", "threads", "-c", "2")
+    container = next(quantify_directory.glob("20260302/*-grid_2d"))
+    messages = [announce(copy) for copy in multiply(container, 60)]
+    send_found(app, messages)
+    wait_for(lambda: len(stored(place)) > 5)
+    port = redis_server.port
+    redis_server.stop()
+    time.sleep(1.0)
+    redis_server._desired_port = port
+    redis_server.start()
+
+    # What a producer does: announce again whatever has no answer.
+    def announce_again():
+        mark = answers.read_mark(redis)
+        found = answers.read(redis, "fridge", [m.tuid for m in messages], mark)
+        missing = [m for m in messages if m.tuid not in found]
+        if missing and not redis.llen("backlog") and not redis.llen("events"):
+            redis.delete(*(keys.queued("fridge", m.tuid) for m in missing))
+            send_found(app, missing)
+            time.sleep(1.0)
+        return not missing
+
+    wait_for(announce_again)
+    assert upload_worker.poll() is None
+    assert events_worker.poll() is None
+    assert len(stored(place)) == len(messages)
+    assert redis.hlen("unacked") == 0

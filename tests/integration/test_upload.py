@@ -1,0 +1,643 @@
+"""The store and the catalogue agree with what lies on disk, whatever lies there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from shared import answers, keys, presence
+from shared.catalogue.records import Ended, FileStatus, State
+from shared.errors import (
+    OutsideRootError,
+    SourceUnavailableError,
+    StoreUnavailableError,
+    UnknownSourceError,
+)
+from shared.names import from_wire
+from workers import upload as upload_module
+from workers.upload import Result, upload
+from workers.workplace import Workplace
+
+GRID = "20260302/20260302-015602-771-e40978-grid_2d"
+LINE = "20260301/20260301-110700-454-3ec059-iter_1d"
+UNFINISHED = "20260303/20260303-222309-722-330956-exception_midrun"
+EXTRA = "20260305/20260305-173616-011-3f951c-extra_files"
+HALF = "20260311/20260311-111137-526-ab9adc-damaged_half"
+
+
+def stored_bytes(place, record, path):
+    return place.store.get(record.file(path).key)
+
+
+def defects_of(record):
+    return {(defect.path, defect.kind) for defect in record.defects}
+
+
+def answer_of(place, container):
+    tuid = container.name[:26]
+    mark = answers.read_mark(place.redis)
+    return answers.read(place.redis, "fridge", [tuid], mark).get(tuid)
+
+
+def all_containers(directory):
+    return sorted(path for path in directory.glob("*/*") if path.is_dir())
+
+
+def test_every_recorded_dataset_is_stored_byte_for_byte(
+    place, quantify_directory, announce, record_of
+):
+    for container in all_containers(quantify_directory):
+        assert upload(place, announce(container)) is Result.STORED
+        record = record_of(container)
+        files = [path for path in container.rglob("*") if path.is_file()]
+        originals = [file for file in record.files if file.derived_from is None]
+        assert len(originals) == len(files)
+        for file in originals:
+            data = (container / from_wire(file.path)).read_bytes()
+            assert place.store.get(file.key) == data
+            assert file.sha256 == hashlib.sha256(data).hexdigest()
+        damaged = "damaged" in container.name
+        assert {kind for _, kind in defects_of(record)} == (
+            {"damaged"} if damaged else set()
+        )
+        assert (record.file("dataset.nc") is None) == damaged
+        message = announce(container)
+        assert answer_of(place, container) == ("synced", message.fingerprint, "")
+
+
+def test_a_row_says_what_the_measurement_was(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / GRID
+    upload(place, announce(container))
+    record = record_of(container)
+    assert record.alt_uid == "20260302-015602-771-e40978"
+    assert record.name == "grid_2d"
+    assert record.set_up == record.attributes["set-up"] == "dilution_fridge_1"
+    assert record.tags == ("Freq", "Power", "Signal")
+    assert record.collected.isoformat() == "2026-03-02T01:56:02.771000+01:00"
+    assert (record.points, record.filled) == (84, 84)
+    assert (record.state, record.ended) == (State.SYNCED, Ended.FILLED)
+    assert [line.event for line in record.history] == ["stored"]
+
+
+def test_a_second_upload_stores_nothing(place, quantify_directory, announce, record_of):
+    container = quantify_directory / GRID
+    upload(place, announce(container))
+    before = record_of(container)
+    assert upload(place, announce(container)) is Result.UNCHANGED
+    assert upload(place, announce(container, why="settled")) is Result.UNCHANGED
+    assert record_of(container) == before
+
+
+def test_a_rewrite_that_stats_do_not_show_is_found_when_the_run_settles(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / LINE
+    file = container / "dataset.hdf5"
+    upload(place, announce(container))
+    stats = file.stat()
+    with h5py.File(file, "r+") as dataset:
+        dataset["y0"][3] = 42.0
+    os.utime(file, ns=(stats.st_atime_ns, stats.st_mtime_ns))
+    assert file.stat().st_size == stats.st_size
+    assert upload(place, announce(container)) is Result.UNCHANGED
+    assert upload(place, announce(container, why="settled")) is Result.STORED
+    record = record_of(container)
+    assert stored_bytes(place, record, "dataset.hdf5") == file.read_bytes()
+    netcdf = xr.open_dataset(io.BytesIO(stored_bytes(place, record, "dataset.nc")))
+    assert netcdf["y0"].values[3] == 42.0
+
+
+def test_a_changed_dataset_leaves_its_older_objects_in_the_store(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / LINE
+    upload(place, announce(container))
+    old = record_of(container)
+    with h5py.File(container / "dataset.hdf5", "r+") as dataset:
+        dataset["y0"][3] = 42.0
+    upload(place, announce(container))
+    new = record_of(container)
+    assert new.version == old.version + 1
+    assert [line.event for line in new.history] == ["stored", "re-opened"]
+    assert new.file("snapshot.json") == old.file("snapshot.json")
+    assert new.file("dataset.hdf5").key != old.file("dataset.hdf5").key
+    assert place.store.get(old.file("dataset.hdf5").key)
+
+
+def test_a_file_that_vanished_on_the_lab_machine_stays_in_the_store(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / EXTRA
+    upload(place, announce(container))
+    (container / "notes.txt").unlink()
+    upload(place, announce(container))
+    file = record_of(container).file("notes.txt")
+    assert file.status is FileStatus.VANISHED
+    assert place.store.get(file.key)
+
+
+def test_a_renamed_container_stays_the_same_dataset_and_moves_no_object(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / LINE
+    upload(place, announce(container))
+    old = record_of(container)
+    renamed = container.rename(container.with_name(container.name + " renamed"))
+    upload(place, announce(renamed))
+    new = record_of(renamed)
+    assert new.id == old.id
+    assert new.files == old.files
+    assert new.folder.endswith("iter_1d renamed")
+    assert new.name == "iter_1d"
+
+
+def test_a_renamed_or_deleted_container_ends_the_task_without_an_answer(
+    place, quantify_directory, announce
+):
+    container = quantify_directory / LINE
+    message = announce(container)
+    shutil.rmtree(container)
+    assert upload(place, message) is Result.NOT_YET
+    assert answer_of(place, container) is None
+
+
+def test_a_worker_that_sees_old_attributes_does_nothing(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / LINE
+    message = announce(container)
+    ahead = message.model_copy(update={"newest_us": message.newest_us + 1})
+    assert upload(place, ahead) is Result.NOT_YET
+    assert record_of(container) is None
+
+
+def test_a_container_without_a_dataset_is_not_a_dataset(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / LINE
+    (container / "dataset.hdf5").unlink()
+    assert upload(place, announce(container)) is Result.NOT_YET
+    assert record_of(container) is None
+
+
+class TestDamage:
+    def test_a_damaged_file_is_stored_with_its_defect_and_all_other_files(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / HALF
+        (container / "notes.txt").write_text("kept")
+        upload(place, announce(container))
+        record = record_of(container)
+        assert defects_of(record) == {("dataset.hdf5", "damaged")}
+        assert record.file("dataset.hdf5").marks == ("damaged",)
+        assert stored_bytes(place, record, "notes.txt") == b"kept"
+        assert record.name == "damaged_half"
+
+    @pytest.mark.parametrize(
+        "content", [b"", b"\x89HDF\r\n\x1a\n" + bytes(88), b"garbage " * 99]
+    )
+    def test_stumps_empty_files_and_garbage_are_damaged(
+        self, place, quantify_directory, announce, record_of, content
+    ):
+        container = quantify_directory / LINE
+        (container / "dataset.hdf5").write_bytes(content)
+        upload(place, announce(container))
+        record = record_of(container)
+        assert defects_of(record) == {("dataset.hdf5", "damaged")}
+        assert stored_bytes(place, record, "dataset.hdf5") == content
+
+    def test_a_damaged_file_never_takes_the_place_of_a_good_copy(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        good = (container / "dataset.hdf5").read_bytes()
+        upload(place, announce(container))
+        stump = good[:96]
+        (container / "dataset.hdf5").write_bytes(stump)
+        upload(place, announce(container))
+        record = record_of(container)
+        assert stored_bytes(place, record, "dataset.hdf5") == good
+        assert stored_bytes(place, record, "dataset.hdf5~damaged") == stump
+        assert record.file("dataset.nc").status is FileStatus.STORED
+        assert defects_of(record) == {("dataset.hdf5", "damaged")}
+        assert record.tags == ("Freq", "Signal")
+
+    def test_a_damaged_file_that_is_mended_is_a_good_dataset_again(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        file = container / "dataset.hdf5"
+        good = file.read_bytes()
+        file.write_bytes(good[:96])
+        upload(place, announce(container))
+        file.write_bytes(good)
+        upload(place, announce(container))
+        record = record_of(container)
+        assert record.defects == ()
+        assert stored_bytes(place, record, "dataset.hdf5") == good
+        assert record.file("dataset.nc")
+
+    def test_hdf5_that_is_no_quantify_dataset_is_stored_and_not_converted(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        with h5py.File(container / "dataset.hdf5", "w") as file:
+            file["something"] = np.arange(3)
+        upload(place, announce(container))
+        record = record_of(container)
+        assert defects_of(record) == {("dataset.hdf5", "foreign")}
+        assert record.file("dataset.nc") is None
+        assert record.name == "iter_1d"
+
+
+class TestOddContainers:
+    def test_a_link_is_not_followed_and_is_reported(
+        self, place, quantify_directory, announce, record_of, tmp_path
+    ):
+        secret = tmp_path / "secret.txt"
+        secret.write_text("secret")
+        container = quantify_directory / LINE
+        (container / "inside").symlink_to(secret)
+        (container / "folder").symlink_to(tmp_path, target_is_directory=True)
+        upload(place, announce(container))
+        record = record_of(container)
+        assert defects_of(record) == {("inside", "link"), ("folder", "link")}
+        assert {file.path for file in record.files} == {
+            "dataset.hdf5",
+            "dataset.nc",
+            "snapshot.json",
+        }
+
+    def test_a_pipe_does_not_hold_the_worker(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        os.mkfifo(container / "pipe")
+        upload(place, announce(container))
+        assert defects_of(record_of(container)) == {("pipe", "no regular file")}
+
+    def test_a_container_that_is_a_link_is_refused(
+        self, place, quantify_directory, announce
+    ):
+        container = quantify_directory / LINE
+        message = announce(container)
+        moved = container.rename(quantify_directory / "elsewhere")
+        container.symlink_to(moved, target_is_directory=True)
+        with pytest.raises(OutsideRootError, match="link"):
+            upload(place, message)
+
+    @pytest.mark.parametrize(
+        "name",
+        [b"caf\xe9.txt", b"new\nline.txt", b"100%.txt", b"back\\slash", b" ", b"%0A"],
+    )
+    def test_any_name_the_file_system_allows_is_stored_and_can_be_restored(
+        self, place, quantify_directory, announce, record_of, name
+    ):
+        container = quantify_directory / LINE
+        path = os.path.join(os.fsencode(container), name)
+        Path(os.fsdecode(path)).write_bytes(b"kept")
+        assert upload(place, announce(container)) is Result.STORED
+        record = record_of(container)
+        (file,) = (f for f in record.files if f.size == 4)
+        assert os.fsencode(from_wire(file.path)) == name
+        assert place.store.get(file.key) == b"kept"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            b"-caf\xe9",
+            "-📈 π".encode(),
+            b"-new\nline",
+            b"-" + b"x" * 228,
+            b"--20260301-110700-454-3ec059",
+            b'- : ? * < > | " \\',
+        ],
+    )
+    def test_any_container_name_is_stored(
+        self, place, quantify_directory, announce, record_of, name
+    ):
+        container = quantify_directory / LINE
+        renamed = container.with_name(container.name[:26] + os.fsdecode(name))
+        container.rename(renamed)
+        assert upload(place, announce(renamed)) is Result.STORED
+        assert record_of(renamed).name == "iter_1d"
+
+    @pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() != 0,
+        reason="only root can read as somebody else",
+    )
+    def test_an_unreadable_file_is_told_and_the_rest_is_stored(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        # Root may read all, so the refusal is made: the same error, the same place.
+        container = quantify_directory / EXTRA
+        real = os.open
+
+        def refusing(path, *args, **kwargs):
+            if str(path).endswith("table.csv"):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, "open", refusing)
+        upload(place, announce(container))
+        record = record_of(container)
+        assert defects_of(record) == {("table.csv", "unreadable")}
+        assert record.file("table.csv") is None
+        assert record.file("script.py")
+
+    def test_a_file_that_grows_while_it_is_copied_is_stored_as_last_read(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        log = container / "log.txt"
+        log.write_bytes(b"x" * 10_000_000)
+        message = announce(container)
+        stop = threading.Event()
+
+        def grow():
+            with log.open("ab") as file:
+                while not stop.is_set():
+                    file.write(b"y" * 100)
+                    file.flush()
+                    time.sleep(0.0002)
+
+        writer = threading.Thread(target=grow)
+        writer.start()
+        try:
+            result = upload(place, message)
+        finally:
+            stop.set()
+            writer.join()
+        assert result is Result.STORED
+        record = record_of(container)
+        assert record.file("dataset.nc")
+        assert record.file("log.txt").marks == ("changing",)
+        assert defects_of(record) == {("log.txt", "changing")}
+        # What is confirmed is older than what lies there: it is announced again.
+        assert answer_of(place, container).fingerprint != (
+            announce(container).fingerprint
+        )
+        assert upload(place, announce(container)) is Result.STORED
+        assert record_of(container).defects == ()
+
+
+class TestRunning:
+    def pulse(self, place, container):
+        presence.send_pulse(
+            place.redis, "fridge", container.name[:26], size=1, mtime_us=1
+        )
+
+    def test_a_run_that_is_being_written_is_stored_live(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / UNFINISHED
+        self.pulse(place, container)
+        upload(place, announce(container, why="write"))
+        record = record_of(container)
+        assert (record.state, record.ended) == (State.LIVE, None)
+        assert (record.filled, record.points) == (17, 40)
+        assert answer_of(place, container).kind == "live"
+
+    def test_a_live_run_whose_writes_stopped_becomes_synced_without_a_change(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / UNFINISHED
+        self.pulse(place, container)
+        upload(place, announce(container, why="write"))
+        place.redis.delete(keys.pulse("fridge", container.name[:26]))
+        assert upload(place, announce(container)) is Result.STORED
+        record = record_of(container)
+        assert (record.state, record.ended) == (State.SYNCED, Ended.QUIET)
+        assert answer_of(place, container).kind == "synced"
+        assert [line.state for line in record.history] == [State.LIVE, State.SYNCED]
+
+    def test_a_newer_container_supersedes_a_run(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / UNFINISHED
+        self.pulse(place, container)
+        newer = presence.Newest("20260304-000000-000-aaaaaa", "x", 0.0)
+        presence.write_newest(place.redis, "fridge", newer)
+        upload(place, announce(container, why="write"))
+        assert record_of(container).ended is Ended.SUPERSEDED
+
+
+class TestOtherWorkers:
+    def test_a_worker_that_slept_cannot_overwrite_what_another_stored_meanwhile(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        container = quantify_directory / LINE
+        file = container / "dataset.hdf5"
+        message = announce(container)
+        commit = upload_module._Upload._commit
+        slept = []
+
+        def sleeping(self, record, known):
+            if not slept:
+                slept.append(True)
+                with h5py.File(file, "r+") as dataset:
+                    dataset["y0"][0] = 99.0
+                other = Workplace(place.settings)
+                monkeypatch.setattr(upload_module, "LEASE_WAIT", 0.0)
+                assert upload(other, announce(container)) is Result.STORED
+                other.close()
+            commit(self, record, known)
+
+        monkeypatch.setattr(upload_module._Upload, "_commit", sleeping)
+        upload(place, message)
+        record = record_of(container)
+        assert slept == [True]
+        assert stored_bytes(place, record, "dataset.hdf5") == file.read_bytes()
+        assert answer_of(place, container).fingerprint == (
+            announce(container).fingerprint
+        )
+
+    def test_two_workers_at_once_store_one_dataset_once(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        monkeypatch.setattr(upload_module, "LEASE_WAIT", 0.0)
+        container = quantify_directory / EXTRA
+        message = announce(container)
+        places = [Workplace(place.settings) for _ in range(4)]
+        results = []
+        threads = [
+            threading.Thread(target=lambda p=p: results.append(upload(p, message)))
+            for p in places
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(results) == 4
+        assert set(results) <= {Result.STORED, Result.UNCHANGED}
+        record = record_of(container)
+        assert record.version == 1
+        assert len(record.history) == 1
+
+    def test_a_worker_killed_before_the_description_leaves_no_answer_and_is_mended(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        container = quantify_directory / LINE
+
+        def killed(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(upload_module, "write_sidecar", killed)
+            with pytest.raises(KeyboardInterrupt):
+                upload(place, announce(container))
+        assert answer_of(place, container) is None
+        key = f"{record_of(container).prefix}/quantify-sync.json"
+        assert place.store.head(key) is None
+        upload(place, announce(container))
+        assert place.store.head(key) is not None
+        assert answer_of(place, container).kind == "synced"
+
+
+class TestElsewhere:
+    def test_a_new_store_gets_everything_again(
+        self, place, quantify_directory, announce, record_of, tmp_path
+    ):
+        container = quantify_directory / LINE
+        upload(place, announce(container))
+        epoch = answers.read_mark(place.redis).epoch
+        moved = place.settings.model_copy(
+            update={"store": (tmp_path / "new-store").as_uri()}
+        )
+        other = Workplace(moved)
+        other.prepare()
+        assert answers.read_mark(place.redis).epoch != epoch
+        assert answer_of(place, container) is None
+        assert upload(other, announce(container)) is Result.STORED
+        record = record_of(container)
+        assert record.store == other.store.identity
+        for file in record.files:
+            assert other.store.get(file.key)
+        other.close()
+
+    def test_a_store_that_was_copied_to_its_new_place_is_not_sent_again(
+        self, place, quantify_directory, announce, tmp_path
+    ):
+        container = quantify_directory / LINE
+        upload(place, announce(container))
+        shutil.copytree(place.settings.data_dir / "store", tmp_path / "copy")
+        before = {
+            path: path.stat().st_mtime_ns
+            for path in (tmp_path / "copy").rglob("*")
+            if path.is_file() and path.name != "quantify-sync.json"
+        }
+        other = Workplace(
+            place.settings.model_copy(update={"store": (tmp_path / "copy").as_uri()})
+        )
+        other.prepare()
+        assert upload(other, announce(container)) is Result.STORED
+        assert before == {path: path.stat().st_mtime_ns for path in before}
+        other.close()
+
+    def test_a_catalogue_restored_from_a_backup_voids_the_answers(
+        self, place, quantify_directory, announce, tmp_path
+    ):
+        first, second = quantify_directory / LINE, quantify_directory / GRID
+        upload(place, announce(first))
+        path = place.settings.data_dir / "catalogue.sqlite"
+        place.catalogue.dispose()
+        backup = tmp_path / "backup.sqlite"
+        shutil.copy(path, backup)
+        upload(place, announce(second))
+        place.catalogue.dispose()
+        for leftover in path.parent.glob("catalogue.sqlite*"):
+            leftover.unlink()
+        shutil.copy(backup, path)
+        place.prepare()
+        assert answer_of(place, first) is None
+        assert answer_of(place, second) is None
+        assert upload(place, announce(first)) is Result.UNCHANGED
+        assert upload(place, announce(second)) is Result.STORED
+
+    def test_an_emptied_redis_costs_no_upload(
+        self, place, quantify_directory, announce
+    ):
+        container = quantify_directory / LINE
+        upload(place, announce(container))
+        place.redis.flushall()
+        assert upload(place, announce(container)) is Result.UNCHANGED
+        assert answer_of(place, container).kind == "synced"
+
+    def test_an_unknown_source_is_refused(self, place, quantify_directory, announce):
+        message = announce(quantify_directory / LINE, source="nobody")
+        with pytest.raises(UnknownSourceError, match="nobody"):
+            upload(place, message)
+
+    def test_an_unmounted_source_passes(self, place, quantify_directory, announce):
+        message = announce(quantify_directory / LINE)
+        quantify_directory.rename(quantify_directory.with_name("unmounted"))
+        with pytest.raises(SourceUnavailableError, match="mount"):
+            upload(place, message)
+
+    def test_a_store_that_refuses_leaves_no_row_and_no_answer(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        container = quantify_directory / LINE
+
+        def refuse(*_, **__):
+            raise StoreUnavailableError("The disk is full: make room.")
+
+        monkeypatch.setattr(type(place.store), "put", refuse)
+        with pytest.raises(StoreUnavailableError):
+            upload(place, announce(container))
+        assert record_of(container) is None
+        assert answer_of(place, container) is None
+
+
+def test_the_data_directory_is_left_as_it_was(place, quantify_directory, announce):
+    def state():
+        return {
+            path: (path.stat().st_mtime_ns, path.stat().st_size)
+            for path in [quantify_directory, *quantify_directory.rglob("*")]
+        }
+
+    before = state()
+    for container in all_containers(quantify_directory)[:5]:
+        upload(place, announce(container))
+    assert state() == before
+
+
+def test_a_million_points_fit_into_a_worker(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / GRID
+    side = 1000
+    x0, x1 = np.meshgrid(np.arange(side) * 1.0, np.arange(side) * 2.0)
+    dataset = xr.Dataset(
+        {f"y{k}": ("dim_0", x0.ravel() + k) for k in range(2)},
+        {"x0": ("dim_0", x0.ravel()), "x1": ("dim_0", x1.ravel())},
+        {"tuid": container.name[:26], "name": "million"},
+    )
+    dataset.to_netcdf(
+        container / "dataset.hdf5", engine="h5netcdf", invalid_netcdf=True
+    )
+    upload(place, announce(container))
+    record = record_of(container)
+    assert record.points == record.filled == side * side
+    netcdf = xr.open_dataset(io.BytesIO(stored_bytes(place, record, "dataset.nc")))
+    assert dict(netcdf["y1"].sizes) == {"x0": side, "x1": side}
+
+
+def test_a_worker_imports_no_xarray():
+    """It would cost each worker a second and 60 MB; only the client needs it."""
+    code = "import sys, workers.upload; sys.exit('xarray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
