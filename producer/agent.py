@@ -1,40 +1,35 @@
 """One source's agent: takes in what happens on disk, says what has to be said.
 
-One thread owns the ledger and does all of it; the watching library, the poller and
-the sweep only put things into its inbox.
+One thread owns the ledger and does all of it; the watches and the sweep only put
+things into its inbox, so none of them ever waits for Redis.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import queue
-import socket
-import threading
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from producer.announcer import Announcer
 from producer.changes import Change
+from producer.coverage import Coverage
 from producer.intake import Intake
 from producer.ledger import Ledger
-from producer.poller import Poller
-from producer.scanner import containers_of, days_of, look
-from producer.scope import MAX_CONTAINERS, Scope, choose
+from producer.scanner import containers_of, look
+from producer.scope import MAX_CONTAINERS
+from producer.status import Status
 from producer.sweeper import Away, Batch, Sweeper, Swept
-from producer.watcher import Watcher
 from shared.answers import CatalogueMark
 from shared.errors import BrokerUnavailableError, SourceUnavailableError
 from shared.events import MAX_FOUND
-from shared.presence import Agent
-from shared.version import installed_version
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable
 
-    from producer.ledger import Counts, Record
+    from producer.record import Record
     from producer.seen import Seen
     from shared.settings import Timings
     from shared.sources import Source
@@ -43,8 +38,6 @@ logger = logging.getLogger(__name__)
 
 TICK = 0.5  # s between two readings of the answers while any is awaited
 IDLE_TICK = 5.0  # s between two looks for requests when nothing is awaited
-BEAT = 10.0  # s between two signs of life; they expire after 30
-BEAT_AT_MOST = 1.0  # s between two signs of life when the counts change
 BROKER_WAIT = 1.0  # s until Redis is tried again
 LOOKS = 200  # changed containers listed in one tick; ~0.1 ms each on a local disk
 WHOLE_SHARE = 200
@@ -75,11 +68,11 @@ class SourceAgent:
 
     def __init__(self, source: Source, *, broker: str, timings: Timings) -> None:
         self._source = source
-        self._root = source.quantify_directory
         self._timings = timings
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._announcer = Announcer(broker, source.name)
         self._ledger = Ledger(timings)
+        self._status = Status(self._announcer)
         self._intake = Intake(
             source,
             self._ledger,
@@ -88,54 +81,34 @@ class SourceAgent:
             quiet=timings.quiet,
         )
         self._sweeper = Sweeper(source, self._announcer, self._inbox.put)
-        self._watcher: Watcher | Poller
-        if source.is_server_folder:
-            self._watcher = Poller(
-                self._root,
-                ignore=source.ignore,
-                tell=self._inbox.put,
-                period=timings.server_poll,
-            )
-        else:
-            self._watcher = Watcher(
-                self._root,
-                ignore=source.ignore,
-                tell=self._inbox.put,
-                lost=lambda: self._inbox.put(_Lost()),
-            )
-        self._mark: CatalogueMark | None = None
+        self._coverage = Coverage(
+            source,
+            timings,
+            tell=self._inbox.put,
+            lost=lambda: self._inbox.put(_Lost()),
+        )
+        self._mark: CatalogueMark | None = None  # None until it was read
         self._handled = ""  # token of the last request
         self._away_until = -math.inf  # Redis is not tried before
         self._away = False
-        self._beats = False  # whether Redis has had a sign of life
-        self._identity: tuple[int, int] | None = None  # of the root, while watched
-        self._busy: tuple[str, ...] = ()
+        self._busy: tuple[str, ...] = ()  # older containers written lately
         self._first_pulses = 0
-        self._status = Agent(
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            version=installed_version(),
-            clock=time.time(),
-            started=time.time(),
-        )
         now = time.monotonic()
         self._next_tick = now
-        self._next_beat = now
-        self._last_beat = -math.inf
         self._next_recent = now + timings.recheck
-        self._next_whole = now + timings.recheck
+        self._next_whole = math.inf  # set when a whole sweep is done
         self._next_everything = now + timings.everything
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set. Whatever goes wrong, it is tried again."""
-        self._watcher.start()
+        self._coverage.start()
         self._sweeper.start()
         try:
             self._cover()
             self._sweeper.ask(whole=True)
             while not stop.is_set():
                 try:
-                    self._turn(stop)
+                    self._turn()
                 except BrokerUnavailableError as error:
                     self._lose_broker(error)
                 except Exception:
@@ -143,45 +116,50 @@ class SourceAgent:
                     stop.wait(BROKER_WAIT)
         finally:
             self._sweeper.stop()
-            self._watcher.stop()
+            self._coverage.stop()
             self._announcer.close()
 
     def wake(self) -> None:
         """Make `run` look at its stop event at once."""
-        self._inbox.put(Change("day", ""))
+        self._inbox.put(Away(""))
 
-    # The loop ----------------------------------------------------------------------
+    # The loop --------------------------------------------------------------------
 
-    def _turn(self, stop: threading.Event) -> None:
+    def _turn(self) -> None:
         items = self._wait()
-        if stop.is_set():
-            return
         now, wall = time.monotonic(), time.time()
         for item in items:
             self._take(item, now, wall)
         self._intake.ripen(now, wall)
+        self._announce(now)
         if now >= self._next_tick:
             self._tick(now)
         elif items:
-            self._announce(now)
+            self._next_tick = min(self._next_tick, now + TICK)
 
     def _wait(self) -> list[Item]:
-        """Wait for something to do; what came several times is taken once."""
+        """Wait for something to do; a change told several times counts once, last."""
         until = min(self._next_tick, self._intake.next_ripe())
         try:
             first = self._inbox.get(timeout=max(0.0, until - time.monotonic()))
         except queue.Empty:
             return []
-        items: list[Item] = [first]
+        items = [first]
         while not self._inbox.empty() and len(items) < MAX_FOUND:
-            item = self._inbox.get()
-            if not (isinstance(item, Change) and item in items):
-                items.append(item)
-        return items
+            items.append(self._inbox.get())
+        changes: dict[Change, int] = {}
+        for index, item in enumerate(items):
+            if isinstance(item, Change):
+                changes[item] = index
+        return [
+            item
+            for index, item in enumerate(items)
+            if not isinstance(item, Change) or changes[item] == index
+        ]
 
     def _take(self, item: Item, now: float, wall: float) -> None:
         if isinstance(item, Change):
-            self._tell(last_event=wall)
+            self._status.tell(last_event=wall)
             if item.kind == "day":
                 self._day(item.folder, now, wall)
             else:
@@ -191,46 +169,38 @@ class SourceAgent:
         elif isinstance(item, Swept):
             self._swept(item, now)
         elif isinstance(item, Away):
-            if item.message != self._status.message:
-                logger.warning("Source %s: %s", self._source.name, item.message)
-            self._tell(message=item.message)
+            self._status.say(item.message)
         else:
             self._lost(now)
 
     def _tick(self, now: float) -> None:
-        waits = bool(len(self._ledger))
+        waits = len(self._ledger) > 0
         self._next_tick = now + (TICK if waits else IDLE_TICK)
         self._schedule(now)
         if now < self._away_until:
             return
+        self._check_mark(now)
         if waits:
             for record in self._ledger.stale(LOOKS):
                 self._look(record, now)
             self._hear(now)
             self._announce(now)
         self._ask(now)
-        self._beat(now)
+        if self._status.beat(self._ledger.counts(now), now):
+            return
+        logger.warning("Redis forgot all; source %s compares", self._source.name)
+        self._ledger.void(now)
+        self._sweeper.ask(whole=True)
 
-    # What is on disk -----------------------------------------------------------------
+    # What is on disk -------------------------------------------------------------
 
     def _cover(self) -> None:
-        """Watch what is worth it now."""
-        now = time.monotonic()
-        live = [record.folder for record in self._ledger.live(now)]
-        try:
-            days = days_of(self._root)
-        except SourceUnavailableError as error:
-            self._tell(message=str(error))
-            return
-        today = datetime.now(self._source.zone).date()
+        live = [record.folder for record in self._ledger.live(time.monotonic())]
         others = (*self._busy, *self._ledger.unanswered())
-        scope = choose(days, today, live=live, others=others)
-        if isinstance(self._watcher, Poller):
-            hot = dict.fromkeys((*self._intake.expected, *live, *scope.containers))
-            scope = Scope(scope.days, tuple(hot)[:MAX_CONTAINERS])
-        complaints = self._watcher.cover(scope)
-        self._identity = self._identify()
-        self._tell(message=" ".join(complaints))
+        complaint = self._coverage.cover(
+            live=live, expected=self._intake.expected, others=others
+        )
+        self._status.say(complaint)
 
     def _day(self, day: str, now: float, wall: float) -> None:
         """Take in that a day folder came or went.
@@ -238,12 +208,10 @@ class SourceAgent:
         A new one may hold a container that was made before the folder could be
         watched, so it is looked through.
         """
-        if not day:
-            return
-        self._watcher.forget(day)
+        self._coverage.forget(day)
         self._cover()
         try:
-            folders = containers_of(self._root, day)
+            folders = containers_of(self._source.quantify_directory, day)
         except OSError:
             return
         for folder in folders:
@@ -252,13 +220,13 @@ class SourceAgent:
 
     def _compared(self, batch: Batch, now: float, wall: float) -> None:
         for seen in batch.seen:
-            answer = batch.answers.get(seen.tuid)
             if not self._status.swept and self._is_live(seen, wall):
                 age = wall - seen.mtime_us / 1e6
                 followed = self._pulse(seen.tuid, seen.size, seen.mtime_us)
                 self._ledger.written(
                     seen.tuid, seen.folder, now - age, wall=wall, followed=followed
                 )
+            answer = batch.answers.get(seen.tuid)
             self._ledger.found(seen, answer, now, wall=wall)
 
     def _is_live(self, seen: Seen, wall: float) -> bool:
@@ -284,12 +252,7 @@ class SourceAgent:
         if done.whole:
             self._next_whole = now + max(self._timings.recheck, WHOLE_SHARE * done.took)
             self._busy = done.busy
-            self._tell(
-                swept=True,
-                datasets=done.tally.datasets,
-                duplicates=tuple(done.tally.duplicates),
-                strays=tuple(done.tally.strays),
-            )
+            self._status.swept_all(done.tally)
             logger.info(
                 "Source %s: %d datasets in %d days, swept in %.2f s",
                 self._source.name,
@@ -301,10 +264,8 @@ class SourceAgent:
 
     def _lost(self, now: float) -> None:
         """Take in that events were lost: look again, and at older days soon."""
-        logger.warning(
-            "Source %s: the system lost events; looking again", self._source.name
-        )
-        self._tell(sweeps_after_loss=self._status.sweeps_after_loss + 1)
+        logger.warning("Source %s: the system lost events", self._source.name)
+        self._status.count_loss()
         self._next_whole = min(self._next_whole, now + self._timings.recheck)
         self._sweeper.ask()
 
@@ -314,32 +275,21 @@ class SourceAgent:
             self._next_everything = now + self._timings.everything
             self._sweeper.ask(everything=True)
         if now >= self._next_whole:
-            self._next_whole = math.inf  # set again when it is done
+            self._next_whole = math.inf
             self._sweeper.ask(whole=True)
         elif now >= self._next_recent:
             self._next_recent = math.inf
             self._sweeper.ask()
-        if isinstance(self._watcher, Poller):
+        if self._coverage.is_broken():
             self._cover()
-        elif self._identity != self._identify():
-            self._watcher.restart()
+            self._lost(now)
+        elif self._source.is_server_folder:
             self._cover()
-            self._sweeper.ask(whole=True)
-        if self._watcher.revive():
-            self._cover()
-            self._inbox.put(_Lost())
-
-    def _identify(self) -> tuple[int, int] | None:
-        """Which folder the root is: another one after a drive was mounted."""
-        try:
-            status = self._root.stat()
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
 
     def _look(self, record: Record, now: float) -> None:
+        root = self._source.quantify_directory
         try:
-            seen = look(self._root, record.folder, self._source.ignore)
+            seen = look(root, record.folder, self._source.ignore)
         except SourceUnavailableError as error:
             logger.debug("%s", error)
             self._ledger.put_off(record.tuid, now)
@@ -349,14 +299,13 @@ class SourceAgent:
         else:
             self._ledger.looked(seen, now)
 
-    # What is said --------------------------------------------------------------------
+    # What is said ----------------------------------------------------------------
 
     def _pulse(self, tuid: str, size: int, mtime_us: int) -> bool:
-        return bool(
-            self._reach(
-                lambda: self._announcer.pulse(tuid, size=size, mtime_us=mtime_us)
-            )
+        followed = self._reach(
+            lambda: self._announcer.pulse(tuid, size=size, mtime_us=mtime_us)
         )
+        return followed is True
 
     def _announce(self, now: float) -> None:
         """Say all that is due. While Redis is away the ledger keeps it."""
@@ -364,8 +313,8 @@ class SourceAgent:
             return
         while records := self._ledger.due(now, limit=MAX_FOUND):
             ready = self._still_due(records, now)
-            scans = [r for r in ready if r.why == "scan"]
-            self._announcer.found([r.seen for r in scans if r.seen])
+            scans = [record for record in ready if record.why == "scan"]
+            self._announcer.found([record.seen for record in scans if record.seen])
             self._sent(scans, now)
             for record in ready:
                 if record.why != "scan":
@@ -379,22 +328,27 @@ class SourceAgent:
         for record in records:
             if record.seen is None or record.sent:
                 self._look(record, now)
-        ready = [r for r in records if r.seen and r.due <= now]
-        repeated = [r for r in ready if r.sent and not r.settling]
+        ready = [
+            record
+            for record in records
+            if record.seen is not None
+            and record.due <= now
+            and self._ledger.get(record.tuid) is record
+        ]
+        repeated = [record for record in ready if record.sent and not record.settling]
         queued = self._announcer.queued(repeated)
         for tuid in queued:
             self._ledger.put_off(tuid, now)
-        return [r for r in ready if r.tuid not in queued or r.settling]
+        return [record for record in ready if record.tuid not in queued]
 
     def _sent(self, records: Iterable[Record], now: float) -> None:
-        self._back()
         for record in records:
+            self._back()
             self._ledger.sent(record.tuid, now)
 
-    # What is heard -------------------------------------------------------------------
+    # What is heard ---------------------------------------------------------------
 
     def _hear(self, now: float) -> None:
-        self._check_mark(now)
         mark = self._mark or CatalogueMark()
         for tuid, answer in self._announcer.answers(self._ledger.asked(), mark).items():
             self._ledger.answered(tuid, answer, now)
@@ -414,28 +368,35 @@ class SourceAgent:
     def _ask(self, now: float) -> None:
         """Do what the command line asked for."""
         request = self._announcer.request()
-        self._back()
         if request is None or request.token == self._handled:
             return
         self._handled = request.token
         logger.info("Source %s: asked for %s", self._source.name, request.verb)
-        self._next_tick = now
-        if request.verb == "everything":
-            self._sweeper.ask(everything=True)
-        else:
-            self._sweeper.ask(whole=True)
+        self._next_tick = now + TICK
+        self._sweeper.ask(whole=True, everything=request.verb == "everything")
 
-    # The sign of life ----------------------------------------------------------------
+    # Redis away and back ---------------------------------------------------------
 
-    def _tell(self, **changed: object) -> None:
-        self._status = self._status.model_copy(update=changed)
+    def _reach(self, say: Callable[[], T]) -> T | None:
+        """Say something whose loss costs a moment only; None if it can't be said."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            heard = say()
+        except BrokerUnavailableError as error:
+            self._lose_broker(error)
+            return None
+        self._back()
+        return heard
 
-    def _beat(self, now: float) -> None:
-        """Give a sign of life, at once (but once a second) when the counts change."""
-        counts = self._ledger.counts(now)
-        before = self._status
-        self._tell(clock=time.time(), **_fields(counts))
-        due = now >= self._next_beat
-        changed = before.model_copy(update={"clock": 0}) != self._told
-        if not due and not (changed and now >= self._last_beat + BEAT_AT_MOST):
-            return
+    def _lose_broker(self, error: BrokerUnavailableError) -> None:
+        self._away_until = time.monotonic() + BROKER_WAIT
+        self._next_tick = min(self._next_tick, self._away_until)
+        if not self._away:
+            self._away = True
+            logger.warning("Source %s: %s", self._source.name, error)
+
+    def _back(self) -> None:
+        if self._away:
+            self._away = False
+            logger.info("Source %s: Redis is back", self._source.name)

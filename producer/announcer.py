@@ -12,15 +12,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from shared import answers, keys, presence, queues, requests
-from shared.answers import Answer, CatalogueMark
 from shared.broker import connect, make_app, reaching
 from shared.events import MAX_FOUND, Announcement, DatasetsFound, Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from producer.ledger import Record
+    from producer.record import Record
     from producer.seen import Seen
+    from shared.answers import Answer, CatalogueMark
     from shared.presence import Agent, Newest
     from shared.requests import Request
 
@@ -86,9 +86,7 @@ class Announcer:
             shown = f"{self._source} {len(part)} datasets from {part[0].tuid}"
             self._send(queues.ON_FOUND, message, shown)
 
-    def answers(
-        self, tuids: Sequence[str], mark: CatalogueMark
-    ) -> dict[str, Answer]:
+    def answers(self, tuids: Sequence[str], mark: CatalogueMark) -> dict[str, Answer]:
         """Read the answers that count for `mark`, `MAX_FOUND` at a time."""
         found: dict[str, Answer] = {}
         with reaching(self._url):

@@ -119,14 +119,15 @@ class Translator:
         if not is_day(day):
             return
         if len(parts) == DAY_PARTS:
-            if is_folder and kind in ("created", "deleted", "arrived"):
+            if kind == "deleted" or (is_folder and kind in ("created", "arrived")):
                 yield Change("day", day)
             return
         if not parse_container(parts[1]):
             return
         folder = f"{day}/{to_wire(parts[1])}"
         if len(parts) == CONTAINER_PARTS:
-            if is_folder and kind in _OF_CONTAINER:
+            # Windows tells each deletion as that of a file.
+            if kind in _OF_CONTAINER and (is_folder or kind == "deleted"):
                 yield Change(_OF_CONTAINER[kind], folder)
             return
         if any(is_ignored(name, self._globs) for name in parts[CONTAINER_PARTS:]):

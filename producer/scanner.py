@@ -146,7 +146,9 @@ def sweep(
             ) from error
         names.sort(key=_tuid_of, reverse=True)  # stable: by name within a TUID
         for _, same in groupby(names, key=_tuid_of):
-            found = [seen for name in same if (seen := _try(root, day, name, ignore, tally))]
+            found = [
+                seen for name in same if (seen := _try(root, day, name, ignore, tally))
+            ]
             for duplicate in found[1:]:
                 tally.duplicate(duplicate.folder)
             if found:
@@ -209,9 +211,10 @@ def canonical(root: Path, folder: str) -> str | None:
     except OSError:
         return None
     for candidate in names:
-        if candidate.startswith(tuid) and (
-            root / day / candidate / DATASET_FILE
-        ).is_file():
+        if (
+            candidate.startswith(tuid)
+            and (root / day / candidate / DATASET_FILE).is_file()
+        ):
             return f"{day}/{to_wire(candidate)}"
     return None
 

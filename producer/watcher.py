@@ -44,7 +44,9 @@ TELLS_CLOSE = sys.platform.startswith("linux")
 """inotify tells the close of a written file; ReadDirectoryChanges, FSEvents do not."""
 
 LIBRARY_LOGGER = "watchdog"
-"""The library tells a lost event only here, as a warning (watchdog 7.1)."""
+"""The library tells only here that it could not go on watching (watchdog 7.1)."""
+OVERFLOW_LOGGER = "watchdog.observers.inotify_c"
+"""… and here that the system's queue ran over, as a warning."""
 
 WANTED: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
@@ -154,7 +156,8 @@ class Watcher:
             Whether there was any: events were lost then, and `cover` is due.
         """
         observer = self._observer
-        if observer is None or not observer.is_alive():
+        if observer is None or not observer.is_alive() or self._warnings.gave_up:
+            self._warnings.gave_up = False
             self.restart()
             return True
         alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
@@ -193,13 +196,17 @@ class _Handler(FileSystemEventHandler):
 
 
 class _Warnings(logging.Handler):
-    """Hears the library's warnings; each means that events may be lost."""
+    """Hears what the library only logs: lost events, and watches it gave up."""
 
     def __init__(self, lost: Callable[[], None]) -> None:
         super().__init__(logging.WARNING)
         self._lost = lost
+        self.gave_up = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tell that something was lost; which folder it was is not known."""
-        del record
+        """Tell that events were lost; of which folder is not known."""
+        if record.exc_info:
+            self.gave_up = True
+        elif record.name != OVERFLOW_LOGGER:
+            return
         self._lost()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer evaluates annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -99,6 +99,7 @@ app = typer.Typer(
 
 @app.callback()
 def _common(
+    *,
     config: Annotated[
         Path | None,
         typer.Option(

@@ -98,7 +98,7 @@ def confirm(
     source
         Name of the source.
     mark
-        The catalogue that holds them.
+        The catalogue that holds them; its high-water mark is raised, never lowered.
     stored
         TUID → fingerprint that was seen twice alike and is stored.
     live

@@ -13,7 +13,7 @@ import uuid
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import obstore
@@ -114,7 +114,7 @@ class Store:
     def put(
         self,
         key: str,
-        data: bytes | Path | BinaryIO,
+        data: bytes | Path | IO[bytes],
         *,
         size: int,
         overwrite: bool = False,
@@ -271,7 +271,7 @@ class Store:
         except NotFoundError:
             return
 
-    def _send(self, key: str, data: bytes | Path | BinaryIO) -> None:
+    def _send(self, key: str, data: bytes | Path | IO[bytes]) -> None:
         if not isinstance(data, bytes | Path):
             data.seek(0)
         try:

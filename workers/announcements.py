@@ -57,11 +57,14 @@ def _decide_all(
             wanted[seen.tuid] = (seen, action)
     if stored:
         confirm(place, source_name, stored, live=live & stored.keys())
-    for tuid in presence.claim_queued(place.redis, source_name, list(wanted)):
-        seen, action = wanted[tuid]
+    # A settled run is to be read again, which a task that waits for it may not do.
+    claimed = presence.claim_queued(place.redis, source_name, list(wanted))
+    for tuid, (seen, action) in wanted.items():
+        if tuid not in claimed and why != "settled":
+            continue
         message = Announcement(
             source=source_name,
-            tuid=seen.tuid,
+            tuid=tuid,
             folder=seen.folder,
             fingerprint=seen.fingerprint,
             newest_us=seen.newest_us,

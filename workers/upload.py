@@ -150,28 +150,31 @@ class _Upload:
             return Result.NOT_YET
         if listing.dataset is None or listing.newest_us < self.message.newest_us:
             return Result.NOT_YET
-        known = self._known()
+        known, described = self._known()
         running = bool(
             presence.with_pulse(
                 self.place.redis, self.message.source, [self.message.tuid]
             )
         )
         if known and self._is_stored(known, listing, running=running):
-            self._tell(known, listing.fingerprint)
+            self._tell(known, listing.fingerprint, described=described)
             return Result.UNCHANGED
         listing = self._store(container, listing, known)
         record = self._record(container, listing, known, running=running)
         if known and _alike(known, record):
-            self._tell(known, listing.fingerprint)
+            self._tell(known, listing.fingerprint, described=described)
             return Result.UNCHANGED
-        self._commit(record, known)
-        self._tell(record, listing.fingerprint)
+        written = self._commit(record, known)
+        self._tell(written.record, listing.fingerprint, history_id=written.history_id)
         return Result.STORED
 
-    def _known(self) -> DatasetRecord | None:
+    def _known(self) -> tuple[DatasetRecord | None, bool]:
+        """Return what the catalogue has, and whether the store describes it so."""
         with self.place.catalogue.read() as session:
             row = queries.get(session, self.message.source, self.message.tuid)
-            return to_record(row) if row else None
+            if row is None:
+                return None, False
+            return to_record(row), row.sidecar_version == row.version
 
     def _is_stored(
         self, known: DatasetRecord, listing: Listing, *, running: bool
@@ -266,6 +269,7 @@ class _Upload:
             updated_at=now,
             stored_at=now,
             files=tuple(self._manifest(kept, known)),
+            history=known.history if known else (),
             **self._described(description, known, self._folder_name(container)),
         )
 
@@ -325,9 +329,11 @@ class _Upload:
             status = FileStatus.BROKEN if moved else FileStatus.VANISHED
             yield record.model_copy(update={"status": status})
 
-    def _commit(self, record: DatasetRecord, known: DatasetRecord | None) -> None:
+    def _commit(
+        self, record: DatasetRecord, known: DatasetRecord | None
+    ) -> queries.Written:
         with self.place.catalogue.write() as session:
-            queries.commit(
+            return queries.commit(
                 session,
                 record,
                 read_version=known.version if known else None,
@@ -335,30 +341,55 @@ class _Upload:
                 worker=self.place.name,
             )
 
-    def _tell(self, record: DatasetRecord, fingerprint: str) -> None:
+    def _tell(
+        self,
+        record: DatasetRecord,
+        fingerprint: str,
+        *,
+        described: bool = False,
+        history_id: int = 0,
+    ) -> None:
         """Describe the dataset in the store, then confirm it.
 
         In this order: a worker that is killed in between has confirmed nothing, so
         the dataset comes again and its description is mended.
         """
-        write_sidecar(self.place.catalogue, self.place.store, record.id)
+        if not described:
+            write_sidecar(self.place.catalogue, self.place.store, record)
         confirm(
             self.place,
             self.source.name,
             {self.message.tuid: fingerprint},
             live={self.message.tuid} if record.state is State.LIVE else set(),
+            history_id=history_id,
         )
 
 
 def confirm(
-    place: Workplace, source: str, stored: dict[str, str], *, live: set[str]
+    place: Workplace,
+    source: str,
+    stored: dict[str, str],
+    *,
+    live: set[str],
+    history_id: int = 0,
 ) -> None:
-    """Confirm datasets in the name of the catalogue as it is now."""
-    epoch, high_water = place.catalogue.epoch, place.catalogue.high_water()
+    """Confirm datasets in the name of the catalogue as it is now.
+
+    Parameters
+    ----------
+    place
+        This process's connections.
+    source, stored, live
+        As in `answers.confirm`.
+    history_id
+        Of the commit that is confirmed; a catalogue that has no such line later
+        was restored from a backup.
+    """
+    epoch = place.catalogue.epoch
     mark = answers.read_mark(place.redis)
     if mark.epoch != epoch:  # Redis was emptied, or heard from another catalogue
         mark = settle_epoch(place.catalogue, place.redis, place.store.identity)
-    mark = mark._replace(high_water=high_water)
+    mark = mark._replace(high_water=history_id)
     answers.confirm(place.redis, source, mark, stored, live=live)
 
 

@@ -9,11 +9,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from sqlalchemy import CursorResult, delete, insert, or_, select, update
+from sqlalchemy import (
+    CursorResult,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from shared.catalogue.models import Dataset, File, History, Tag
-from shared.catalogue.records import HistoryRecord, State
+from shared.catalogue.records import DatasetRecord, HistoryRecord, State
 from shared.catalogue.rows import (
     dataset_values,
     file_values,
@@ -25,10 +34,13 @@ from shared.errors import ConflictError, NotFoundError, PermanentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Update
+    from sqlalchemy import Connection, Update
     from sqlalchemy.orm import Session
 
-    from shared.catalogue.records import DatasetRecord
+_DATASET = cast("Table", Dataset.__table__)
+_TAG = cast("Table", Tag.__table__)
+_FILE = cast("Table", File.__table__)
+_HISTORY = cast("Table", History.__table__)
 
 
 class Answer(NamedTuple):
@@ -114,6 +126,21 @@ def answers(session: Session, source: str, tuids: Sequence[str]) -> dict[str, An
     }
 
 
+class Written(NamedTuple):
+    """What a commit wrote.
+
+    Attributes
+    ----------
+    record
+        The dataset as the catalogue has it now: the content of its sidecar.
+    history_id
+        Id of the line that was added to the history.
+    """
+
+    record: DatasetRecord
+    history_id: int
+
+
 def commit(
     session: Session,
     record: DatasetRecord,
@@ -122,56 +149,63 @@ def commit(
     event: str,
     detail: str | None = None,
     worker: str | None = None,
-) -> int:
+) -> Written:
     """Write a dataset as `record` says, if nobody else did since it was read.
 
     `record.files` is the whole manifest: rows of other files are removed. The
-    record's own version and history are not written; one line is added to the
+    record's own version and times are not written; one line is added to the
     history.
 
     Parameters
     ----------
+    record
+        Its `history` is that of the row it was made from.
     read_version
         `version` of the row that `record` was made from; None if there was no row.
     event
         What happened, for the history: "stored", "failed", "re-opened", …
-
-    Returns
-    -------
-    int
-        The row's new version.
 
     Raises
     ------
     ConflictError
         If the row is not as it was read. Roll back, read it again and start anew.
     """
-    version = 1 if read_version is None else read_version + 1
+    # Plain statements on the tables, prepared once: the ORM's unit of work costs
+    # twice the time of a commit, and a backlog is 100,000 of them.
     now = datetime.now(UTC)
-    values = dataset_values(record) | {"version": version, "updated_at": now}
-    if read_version is None:
-        values["created_at"] = now
-        insert_dataset(session, values)
-    else:
-        del values["created_at"]
-        _update_dataset(session, values, read_version)
-        session.execute(delete(Tag).where(Tag.dataset_id == record.id))
-    if tags := tag_values(record.id, record.tags):
-        session.execute(insert(Tag), tags)
-    _write_files(session, record)
     line = HistoryRecord(
         at=now,
-        version=version,
+        version=1 if read_version is None else read_version + 1,
         state=record.state,
         ended=record.ended,
         event=event,
         detail=detail,
         worker=worker,
     )
-    session.execute(insert(History), history_values(record.id, line))
+    written = record.model_copy(
+        update={
+            "version": line.version,
+            "created_at": now if read_version is None else record.created_at,
+            "updated_at": now,
+            "history": (*record.history, line),
+        }
+    )
+    connection = session.connection()
+    values = dataset_values(written)
+    if read_version is None:
+        insert_dataset(session, values)
+    else:
+        _update_dataset(connection, values, read_version)
+        for table in (_TAG, _FILE):
+            connection.execute(delete(table).where(table.c.dataset_id == record.id))
+    if tags := tag_values(record.id, record.tags):
+        connection.execute(insert(_TAG), tags)
+    if files := [file_values(record.id, file) for file in record.files]:
+        connection.execute(insert(_FILE), files)
+    added = connection.execute(insert(_HISTORY), history_values(record.id, line))
     # Rows that this session read before are not what the tables hold now.
     session.expire_all()
-    return version
+    return Written(written, cast("tuple[int]", added.inserted_primary_key)[0])
 
 
 def insert_dataset(session: Session, values: dict[str, object]) -> None:
@@ -183,7 +217,7 @@ def insert_dataset(session: Session, values: dict[str, object]) -> None:
         If there is a row already.
     """
     try:
-        session.execute(insert(Dataset).values({"sidecar_version": 0, **values}))
+        session.connection().execute(insert(_DATASET), {"sidecar_version": 0, **values})
     except IntegrityError as error:
         raise ConflictError(
             f"Another worker has just stored {values['alt_uid']} of source "
@@ -192,39 +226,25 @@ def insert_dataset(session: Session, values: dict[str, object]) -> None:
 
 
 def _update_dataset(
-    session: Session, values: dict[str, object], read_version: int
+    connection: Connection, values: dict[str, object], read_version: int
 ) -> None:
-    changed = changed_rows(
-        session,
-        update(Dataset)
-        .where(Dataset.id == values["id"], Dataset.version == read_version)
-        .values(values),
+    statement = (
+        update(_DATASET)
+        .where(
+            _DATASET.c.id == bindparam("read_id"),
+            _DATASET.c.version == bindparam("read_version"),
+        )
+        .values({name: bindparam(name) for name in values if name != "id"})
     )
-    if changed == 0:
+    changed = connection.execute(
+        statement, {**values, "read_id": values["id"], "read_version": read_version}
+    )
+    if changed.rowcount == 0:
         raise ConflictError(
             f"The row of {values['alt_uid']} of source {values['source']!r} is no "
             f"longer at version {read_version}: another worker changed it. The "
             "dataset is announced and compared again."
         )
-
-
-def _write_files(session: Session, record: DatasetRecord) -> None:
-    wanted = {
-        values["id"]: values
-        for values in (file_values(record.id, file) for file in record.files)
-    }
-    rows = session.scalars(select(File).where(File.dataset_id == record.id))
-    for row in rows:
-        values = wanted.pop(row.id, None)
-        if values is None:
-            session.delete(row)
-            continue
-        for name, value in values.items():
-            if getattr(row, name) != value:
-                setattr(row, name, value)
-    session.flush()
-    if wanted:
-        session.execute(insert(File), list(wanted.values()))
 
 
 def mark_sidecar(session: Session, dataset_id: str, version: int) -> bool:
@@ -235,14 +255,12 @@ def mark_sidecar(session: Session, dataset_id: str, version: int) -> bool:
     bool
         False if the row has moved on since: its sidecar has to be written again.
     """
-    return bool(
-        changed_rows(
-            session,
-            update(Dataset)
-            .where(Dataset.id == dataset_id, Dataset.version == version)
-            .values(sidecar_version=version),
-        )
+    changed = session.connection().execute(
+        update(_DATASET)
+        .where(_DATASET.c.id == dataset_id, _DATASET.c.version == version)
+        .values(sidecar_version=version)
     )
+    return bool(changed.rowcount)
 
 
 def changed_rows(session: Session, statement: Update) -> int:

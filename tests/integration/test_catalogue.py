@@ -96,8 +96,10 @@ def count(catalogue, table):
 
 def test_a_dataset_comes_back_as_it_was_committed(catalogue):
     record = make_record()
-    assert insert(catalogue, record) == 1
+    written = insert(catalogue, record)
     back = read(catalogue)
+    assert written.record == back
+    assert written.history_id == catalogue.high_water()
     assert back.version == 1
     assert [line.event for line in back.history] == ["stored"]
     outside = {"version", "created_at", "updated_at", "history"}
@@ -161,11 +163,12 @@ def test_a_commit_replaces_tags_and_files_and_adds_to_the_history(catalogue):
         files=[make_file(sha256="77" * 32), make_file("new.txt")],
     )
     with catalogue.write() as session:
-        version = queries.commit(
+        written = queries.commit(
             session, changed, read_version=1, event="re-opened", worker="w1"
         )
     back = read(catalogue)
-    assert version == back.version == 2
+    assert written.record == back
+    assert back.version == 2
     assert [file.path for file in back.files] == ["dataset.hdf5", "new.txt"]
     assert back.file("dataset.hdf5").sha256 == "77" * 32
     assert [(line.version, line.event, line.ended) for line in back.history] == [

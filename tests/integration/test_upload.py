@@ -455,7 +455,7 @@ class TestOtherWorkers:
                 monkeypatch.setattr(upload_module, "LEASE_WAIT", 0.0)
                 assert upload(other, announce(container)) is Result.STORED
                 other.close()
-            commit(self, record, known)
+            return commit(self, record, known)
 
         monkeypatch.setattr(upload_module._Upload, "_commit", sleeping)
         upload(place, message)

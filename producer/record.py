@@ -1,0 +1,105 @@
+"""What is remembered of one dataset that needs attention. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from producer.seen import Seen
+    from shared.events import Why
+
+NEVER = math.inf
+"""A time that does not come."""
+
+
+class Place(Enum):
+    """Where a record stands.
+
+    Attributes
+    ----------
+    WAITING
+        In the backlog, not announced yet.
+    WINDOW
+        In the backlog, announced, one of the outstanding.
+    LATE
+        In the backlog, so long without an answer that it counts no more.
+    FRESH
+        Seen to change by this producer.
+    """
+
+    WAITING = auto()
+    WINDOW = auto()
+    LATE = auto()
+    FRESH = auto()
+
+
+@dataclass(slots=True)
+class Record:
+    """One dataset that needs attention.
+
+    Attributes
+    ----------
+    tuid, folder
+        Which one, and its container in wire form.
+    first_seen
+        When its container was first seen, seconds since 1970.
+    wait
+        Until it is announced again, s.
+    place
+        Where it stands.
+    seen
+        How it lay on disk; None when it changed since it was last looked at.
+    why
+        What its next announcement says.
+    due
+        When it is announced next.
+    last_sent
+        When it was announced last.
+    sent
+        How often it was announced.
+    created
+        Its container appeared while this producer watched, and was not told yet.
+    answer
+        Fingerprint of the last answer that counts.
+    before
+        Fingerprint of the answer that was there before anything was announced.
+    heard
+        An answer came since this producer started.
+    written
+        When its `dataset.hdf5` was last written, if that was seen.
+    settles
+        When its run counts as settled.
+    settling
+        Its settled announcement is due and not sent.
+    """
+
+    tuid: str
+    folder: str
+    first_seen: float
+    wait: float
+    place: Place
+    seen: Seen | None = None
+    why: Why = "scan"
+    due: float = NEVER
+    last_sent: float = -NEVER
+    sent: int = 0
+    created: bool = False
+    answer: str = ""
+    before: str = ""
+    heard: bool = False
+    written: float = -NEVER
+    settles: float = NEVER
+    settling: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether exactly what lies on disk has its answer."""
+        return self.seen is not None and self.answer == self.seen.fingerprint
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is to be said."""
+        return self.answered and self.settles == NEVER and not self.settling

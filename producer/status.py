@@ -1,0 +1,103 @@
+"""The producer's sign of life: what it tells of itself, and whether Redis kept it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from shared.presence import AGENT_SECONDS, Agent
+from shared.version import installed_version
+
+if TYPE_CHECKING:
+    from producer.announcer import Announcer
+    from producer.ledger import Counts
+    from producer.scanner import Tally
+
+logger = logging.getLogger(__name__)
+
+BEAT = 10.0  # s between two signs of life; they expire after 30
+BEAT_AT_MOST = 1.0  # s between two signs of life when the counts change
+
+
+class Status:
+    """What one agent tells of itself.
+
+    Parameters
+    ----------
+    announcer
+        Through whom.
+    """
+
+    def __init__(self, announcer: Announcer) -> None:
+        self._announcer = announcer
+        self._now = Agent(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=installed_version(),
+            clock=0.0,  # set when it is told
+            started=time.time(),
+        )
+        self._told: Agent | None = None
+        self._told_at = -math.inf
+
+    @property
+    def swept(self) -> bool:
+        """Whether the first sweep is done."""
+        return self._now.swept
+
+    def tell(self, **changed: Any) -> None:
+        """Change fields of the next sign of life."""
+        self._now = self._now.model_copy(update=changed)
+
+    def say(self, message: str) -> None:
+        """Tell people something, once in the log; nothing when it is over."""
+        if message and message != self._now.message:
+            logger.warning("%s", message)
+        self.tell(message=message)
+
+    def swept_all(self, tally: Tally) -> None:
+        """Tell what a whole sweep counted."""
+        self.tell(
+            swept=True,
+            datasets=tally.datasets,
+            duplicates=tuple(tally.duplicates),
+            strays=tuple(tally.strays),
+        )
+
+    def count_loss(self) -> None:
+        """Tell that events were lost once more."""
+        self.tell(sweeps_after_loss=self._now.sweeps_after_loss + 1)
+
+    def beat(self, counts: Counts, now: float) -> bool:
+        """Give a sign of life if it is time, or something changed a second ago.
+
+        Parameters
+        ----------
+        counts
+            Of the ledger.
+        now
+            The monotonic clock, s.
+
+        Returns
+        -------
+        bool
+            False if Redis has forgotten the last one before its time: it was
+            emptied, and the answers are gone too.
+
+        Raises
+        ------
+        BrokerUnavailableError
+            Redis is away.
+        """
+        self.tell(**counts._asdict())
+        since = now - self._told_at
+        if since < BEAT and (self._now == self._told or since < BEAT_AT_MOST):
+            return True
+        kept = since > AGENT_SECONDS / 2 or self._announcer.remembers_agent()
+        self._announcer.agent(self._now.model_copy(update={"clock": time.time()}))
+        self._told, self._told_at = self._now, now
+        return kept

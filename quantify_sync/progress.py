@@ -1,0 +1,139 @@
+"""How far the stack is: what the producers say, and what waits in the queues."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from shared import answers, keys, presence, queues
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis import Redis
+
+    from shared.sources import Source
+
+STEADY_SECONDS = 2.0
+"""Nothing was left to do for so long: producers tell a change of counts each second."""
+
+
+class Progress(NamedTuple):
+    """What all sources together have to do.
+
+    Attributes
+    ----------
+    swept
+        Whether every first sweep is done: only then are the counts whole.
+    datasets
+        Datasets seen by the producers' sweeps.
+    unsettled
+        Datasets that a `--once` still waits for.
+    failed
+        Datasets that were refused.
+    waiting
+        Tasks that wait in a queue or upload just now.
+    messages
+        What a producer would like a person to know, with its source's name.
+    """
+
+    swept: bool
+    datasets: int
+    unsettled: int
+    failed: int
+    waiting: int
+    messages: tuple[str, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.swept and self.unsettled == 0 and self.waiting == 0
+
+
+NOTHING_KNOWN = Progress(
+    swept=False, datasets=0, unsettled=0, failed=0, waiting=0, messages=()
+)
+
+
+def read_progress(
+    redis: Redis, sources: Sequence[Source], *, producer: int | None
+) -> Progress:
+    """Read how far the stack is.
+
+    Parameters
+    ----------
+    redis
+        Connection that decodes replies.
+    sources
+        Those that the stack serves.
+    producer
+        Process id of the stack's producer: the sign of life of one before it lasts
+        for 30 s and says nothing about this one.
+    """
+    agents = {source.name: presence.read_agent(redis, source.name) for source in sources}
+    mine = {
+        name: agent
+        for name, agent in agents.items()
+        if agent is not None and agent.pid == producer
+    }
+    return Progress(
+        swept=len(mine) == len(sources) and all(a.swept for a in mine.values()),
+        datasets=sum(agent.datasets for agent in mine.values()),
+        unsettled=sum(agent.unsettled for agent in mine.values()),
+        failed=sum(agent.failed for agent in mine.values()),
+        waiting=_waiting(redis, sources),
+        messages=tuple(
+            f"{name}: {agent.message}" for name, agent in mine.items() if agent.message
+        ),
+    )
+
+
+def _waiting(redis: Redis, sources: Sequence[Source]) -> int:
+    suffixes = dict.fromkeys([None, *(source.queue for source in sources)])
+    names = {
+        queues.EVENTS,
+        *(queues.with_suffix(queues.UPLOADS, suffix) for suffix in suffixes),
+        *(queues.with_suffix(queues.BACKLOG, suffix) for suffix in suffixes),
+    }
+    with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.llen(name)
+        waiting = sum(pipe.execute())
+    # Counting the leases goes through all keys: only when nothing else waits.
+    return waiting or sum(
+        1
+        for source in sources
+        for _ in redis.scan_iter(keys.upload(source.name, "*"), count=1000)
+    )
+
+
+def read_failures(redis: Redis, sources: Sequence[Source]) -> dict[str, str]:
+    """Read why datasets were refused: "source TUID" → reason."""
+    return {
+        f"{source.name} {tuid}": answer.error
+        for source in sources
+        for tuid, answer in answers.read_failures(redis, source.name).items()
+    }
+
+
+class Steadiness:
+    """Whether nothing has been left to do for `STEADY_SECONDS`."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def reached(self, progress: Progress) -> bool:
+        """Take in how far the stack is now.
+
+        Parameters
+        ----------
+        progress
+            As it was just read.
+        """
+        if not progress.done:
+            self._since = None
+            return False
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        return now - self._since >= STEADY_SECONDS

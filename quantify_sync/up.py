@@ -1,0 +1,237 @@
+"""Run the stack, tell what happens, and end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from rich.filesize import decimal
+
+from quantify_sync import exits
+from quantify_sync.journal import Journal
+from quantify_sync.progress import (
+    NOTHING_KNOWN,
+    Progress,
+    Steadiness,
+    read_failures,
+    read_progress,
+)
+from quantify_sync.stack import running_stack
+from shared.catalogue.session import Catalogue
+from shared.errors import CatalogueUnavailableError
+from shared.urls import without_password
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import FrameType
+
+    from quantify_sync.screen import Screen
+    from quantify_sync.stack import Stack
+    from quantify_sync.supervisor import Child
+    from shared.settings import Settings
+
+TICK = 0.25  # seconds between two looks at processes, catalogue and producers
+REDIS_PATIENCE = 2.0  # seconds; the loop must go on when Redis hangs
+FAILURES_TOLD = 10  # reasons in the summary; `status` tells them all
+
+
+def default_workers() -> int:
+    """Give the number of backlog processes: one core is left to everything else."""
+    return max(1, (os.cpu_count() or 1) - 1)
+
+
+def run_stack(
+    settings: Settings,
+    config: Path,
+    screen: Screen,
+    *,
+    once: bool,
+    workers: int,
+    prepare: Callable[[Stack], None] | None = None,
+) -> int:
+    """Run the stack until Ctrl-C, or until everything is stored.
+
+    Parameters
+    ----------
+    settings
+        This machine's configuration, with at least one source.
+    config
+        Its file.
+    screen
+        Where to tell what happens.
+    once
+        End when everything is stored that is there.
+    workers
+        How many processes work on the backlog.
+    prepare
+        Called with the stack before its workers start.
+
+    Returns
+    -------
+    int
+        Exit code: `exits.OK`; `exits.FOUND_WRONG` after `once` when datasets failed
+        or a process can't be kept running; `exits.INTERRUPTED` when Ctrl-C ended a
+        `once` early.
+
+    Raises
+    ------
+    QuantifySyncError
+        The stack can't be started; the message says why.
+    """
+    with _stop_asked() as stop, running_stack(settings, config) as stack:
+        catalogue = Catalogue(settings.catalogue)
+        try:
+            catalogue.migrate()
+            names = tuple(source.name for source in settings.sources)
+            journal = Journal(catalogue, names)
+            screen.begin(_places(settings, config, stack))
+            if prepare:
+                prepare(stack)
+            producer = stack.start(workers=workers)
+            loop = _Loop(stack, journal, screen, producer)
+            try:
+                return loop.run(stop, once=once)
+            finally:
+                screen.end(loop.summary())
+        finally:
+            catalogue.dispose()
+
+
+class _Loop:
+    """What `up` does while it runs, a look each `TICK`."""
+
+    def __init__(
+        self, stack: Stack, journal: Journal, screen: Screen, producer: Child
+    ) -> None:
+        self._stack = stack
+        self._journal = journal
+        self._screen = screen
+        self._producer = producer
+        self._began = time.monotonic()
+        self._progress = NOTHING_KNOWN
+        self._complaints: set[str] = set()
+        self._redis = Redis.from_url(
+            stack.broker,
+            decode_responses=True,
+            socket_timeout=REDIS_PATIENCE,
+            socket_connect_timeout=REDIS_PATIENCE,
+            retry=Retry(NoBackoff(), retries=1),
+        )
+
+    def run(self, stop: threading.Event, *, once: bool) -> int:
+        steadiness = Steadiness()
+        while not stop.wait(TICK):
+            for child in self._stack.supervisor.tick():
+                self._screen.complain(_death(child))
+                if once and child.keeps_dying:
+                    return exits.FOUND_WRONG
+            self._look()
+            if once and steadiness.reached(self._progress):
+                return self._tell_failures()
+        return exits.INTERRUPTED if once else exits.OK
+
+    def summary(self) -> str:
+        """Say in one line how it went."""
+        self._tell_entries()
+        seconds = time.monotonic() - self._began
+        try:
+            totals = self._journal.totals()
+        except CatalogueUnavailableError as error:
+            return f"Ended after {seconds:.1f} s. {error}"
+        return (
+            f"{totals.stored} datasets stored, {totals.datasets - totals.stored} "
+            f"unchanged, {totals.defects} with defects, {self._progress.failed} failed; "
+            f"{totals.objects} objects, {decimal(totals.size)}, in {seconds:.1f} s"
+        )
+
+    def _look(self) -> None:
+        self._tell_entries()
+        sources = self._stack.settings.sources
+        try:
+            self._progress = read_progress(
+                self._redis, sources, producer=self._producer.pid
+            )
+        except RedisError as error:
+            # Not what was read before: a `--once` must not end on it.
+            self._progress = NOTHING_KNOWN
+            self._complain_once(
+                f"Redis does not answer ({without_password(str(error))}): waiting for it"
+            )
+        for message in self._progress.messages:
+            self._complain_once(message)
+        self._screen.show(self._progress)
+
+    def _tell_entries(self) -> None:
+        try:
+            while entries := self._journal.read_on():
+                self._screen.tell(entries)
+        except CatalogueUnavailableError as error:
+            self._complain_once(str(error))
+
+    def _complain_once(self, message: str) -> None:
+        if message not in self._complaints:
+            self._complaints.add(message)
+            self._screen.complain(message)
+
+    def _tell_failures(self) -> int:
+        if not self._progress.failed:
+            return exits.OK
+        failures = read_failures(self._redis, self._stack.settings.sources)
+        for dataset, reason in list(failures.items())[:FAILURES_TOLD]:
+            self._screen.complain(f"{dataset} failed: {reason}")
+        return exits.FOUND_WRONG
+
+
+def _death(child: Child) -> str:
+    return (
+        f"{child.name} ended and is started again. Its last words: "
+        f"{child.last_words() or 'none'} (all of them are in {child.log})"
+    )
+
+
+def _places(settings: Settings, config: Path, stack: Stack) -> dict[str, str]:
+    places = {
+        f"Source {source.name}": f"{source.quantify_directory} (set-up {source.set_up})"
+        for source in settings.sources
+    }
+    return places | {
+        "Store": without_password(settings.store),
+        "Catalogue": without_password(settings.catalogue),
+        "Broker": without_password(stack.broker),
+        "Logs": str(stack.logs),
+        "Settings": str(config),
+    }
+
+
+@contextmanager
+def _stop_asked() -> Iterator[threading.Event]:
+    """Turn Ctrl-C, TERM and a closed terminal into an event.
+
+    An exception out of a signal handler could come between the start of a process
+    and the note of it. A second signal raises `KeyboardInterrupt` all the same: what
+    hangs must not need KILL, and the guard ends what is left.
+    """
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    wanted = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in wanted if hasattr(signal, name)]
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
