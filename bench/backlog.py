@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).parent
-STEP_DATASETS = 200
+STEP_DATASETS = 199
 
 
 def documented(data: Path, work: Path) -> float:
@@ -157,7 +157,9 @@ def main() -> None:
                 f"{number + 1:5}  {slow:12.1f}  {whole:17.1f}  {storing:17.1f}"
                 f"  {ratios[-1][0]:.1f} {ratios[-1][1]:.1f}"
             )
-        for name, column in zip(("command", "storing"), zip(*ratios), strict=True):
+        for name, column in zip(
+            ("command", "storing"), zip(*ratios, strict=True), strict=True
+        ):
             print(f"median ratio ({name}): {statistics.median(column):.1f}")
         steps = shares(work / "data", work / "steps")
         total = sum(steps.values())

@@ -12,9 +12,13 @@ import shutil
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 
 import xarray as xr
+
+# invalid_netcdf is what the documented design writes with.
+warnings.filterwarnings("ignore", category=UserWarning)
 
 
 def sync(container: Path, target: Path) -> None:
@@ -23,12 +27,12 @@ def sync(container: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "dataset.hdf5"
         shutil.copy2(container / "dataset.hdf5", copy)
-        with xr.open_dataset(copy, engine="h5netcdf") as dataset:
-            tags = [v.attrs.get("long_name", n) for n, v in dataset.variables.items()]
-            name = dataset.attrs["name"]
-        with xr.open_dataset(copy, engine="h5netcdf") as dataset:
-            names = [str(n) for n in sorted(dataset.variables) if str(n)[0] == "x"]
-            gridded = dataset.load().set_index(dim_0=names).unstack("dim_0")
+        dataset = xr.load_dataset(copy, engine="h5netcdf")
+        tags = [v.attrs.get("long_name", n) for n, v in dataset.variables.items()]
+        name = dataset.attrs["name"]
+        dataset = xr.load_dataset(copy, engine="h5netcdf")
+        names = [str(n) for n in sorted(dataset.variables) if str(n)[0] == "x"]
+        gridded = dataset.set_index(dim_0=names).unstack("dim_0")
         gridded.to_netcdf(target / "dataset.nc", engine="h5netcdf", invalid_netcdf=True)
     for file in container.iterdir():
         shutil.copy2(file, target / file.name)

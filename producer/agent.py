@@ -147,14 +147,11 @@ class SourceAgent:
         items = [first]
         while not self._inbox.empty() and len(items) < MAX_FOUND:
             items.append(self._inbox.get())
-        changes: dict[Change, int] = {}
-        for index, item in enumerate(items):
-            if isinstance(item, Change):
-                changes[item] = index
+        last = {x: index for index, x in enumerate(items) if isinstance(x, Change)}
         return [
             item
             for index, item in enumerate(items)
-            if not isinstance(item, Change) or changes[item] == index
+            if not isinstance(item, Change) or last[item] == index
         ]
 
     def _take(self, item: Item, now: float, wall: float) -> None:
@@ -169,7 +166,7 @@ class SourceAgent:
         elif isinstance(item, Swept):
             self._swept(item, now)
         elif isinstance(item, Away):
-            self._status.say(item.message)
+            self._status.complain("sweep", item.message)
         else:
             self._lost(now)
 
@@ -186,7 +183,7 @@ class SourceAgent:
             self._hear(now)
             self._announce(now)
         self._ask(now)
-        if self._status.beat(self._ledger.counts(now), now):
+        if self._status.beat(self._ledger.counts, now):
             return
         logger.warning("Redis forgot all; source %s compares", self._source.name)
         self._ledger.void(now)
@@ -200,13 +197,13 @@ class SourceAgent:
         complaint = self._coverage.cover(
             live=live, expected=self._intake.expected, others=others
         )
-        self._status.say(complaint)
+        self._status.complain("watch", complaint)
 
     def _day(self, day: str, now: float, wall: float) -> None:
         """Take in that a day folder came or went.
 
         A new one may hold a container that was made before the folder could be
-        watched, so it is looked through.
+        watched, so it is looked through. An old one was put back, not measured.
         """
         self._coverage.forget(day)
         self._cover()
@@ -214,9 +211,10 @@ class SourceAgent:
             folders = containers_of(self._source.quantify_directory, day)
         except OSError:
             return
-        for folder in folders:
+        recent = day in self._coverage.days
+        for folder in folders if recent else ():
             self._intake.take(Change("created", folder), now, wall)
-        self._sweeper.ask()
+        self._sweeper.ask(whole=not recent)
 
     def _compared(self, batch: Batch, now: float, wall: float) -> None:
         for seen in batch.seen:
@@ -248,6 +246,7 @@ class SourceAgent:
         return True
 
     def _swept(self, done: Swept, now: float) -> None:
+        self._status.complain("sweep", "")
         self._next_recent = now + self._timings.recheck
         if done.whole:
             self._next_whole = now + max(self._timings.recheck, WHOLE_SHARE * done.took)
@@ -335,8 +334,9 @@ class SourceAgent:
             and record.due <= now
             and self._ledger.get(record.tuid) is record
         ]
-        repeated = [record for record in ready if record.sent and not record.settling]
-        queued = self._announcer.queued(repeated)
+        queued = self._announcer.queued(
+            [record.tuid for record in ready if record.sent and not record.settling]
+        )
         for tuid in queued:
             self._ledger.put_off(tuid, now)
         return [record for record in ready if record.tuid not in queued]

@@ -95,19 +95,10 @@ class Announcer:
                 found |= answers.read(self._redis, self._source, part, mark)
         return found
 
-    def queued(self, records: Sequence[Record]) -> set[str]:
-        """Tell for which records a task for exactly their state waits already."""
-        if not records:
-            return set()
+    def queued(self, tuids: Sequence[str]) -> set[str]:
+        """Tell for which datasets a task waits already."""
         with reaching(self._url):
-            values = self._redis.mget(
-                [keys.queued(self._source, record.tuid) for record in records]
-            )
-        return {
-            record.tuid
-            for record, value in zip(records, values, strict=True)
-            if record.seen and value == record.seen.fingerprint
-        }
+            return presence.is_queued(self._redis, self._source, tuids)
 
     def mark(self) -> CatalogueMark:
         """Read which catalogue answers now."""

@@ -122,7 +122,7 @@ class Translator:
             if kind == "deleted" or (is_folder and kind in ("created", "arrived")):
                 yield Change("day", day)
             return
-        if not parse_container(parts[1]):
+        if not (parts[1].startswith(day) and parse_container(parts[1])):
             return
         folder = f"{day}/{to_wire(parts[1])}"
         if len(parts) == CONTAINER_PARTS:

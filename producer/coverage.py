@@ -32,6 +32,11 @@ class Coverage:
         Called with each change, from another thread.
     lost
         Called when events were lost, from another thread.
+
+    Attributes
+    ----------
+    days
+        The day folders that are watched whole.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Coverage:
         self._root = source.quantify_directory
         self._polls = source.is_server_folder
         self._identity: tuple[int, int] | None = None
+        self.days: tuple[str, ...] = ()
         self._watcher: Watcher | Poller
         if self._polls:
             self._watcher = Poller(
@@ -97,6 +103,7 @@ class Coverage:
             # Days are looked at slowly here, so what runs is looked at by itself.
             chosen = tuple(dict.fromkeys((*running, *scope.containers)))
             scope = Scope(scope.days, chosen[:MAX_CONTAINERS])
+        self.days = scope.days
         self._identity = self._identify()
         return " ".join(self._watcher.cover(scope))
 

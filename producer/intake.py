@@ -6,8 +6,7 @@ import logging
 import math
 from typing import TYPE_CHECKING
 
-from producer.scanner import canonical
-from shared.fingerprint import DATASET_FILE
+from producer.scanner import canonical, stat_dataset
 from shared.names import below
 from shared.presence import Newest
 from shared.tuid import TUID_LENGTH
@@ -182,10 +181,7 @@ class Intake:
         )
 
     def _stat(self, folder: str) -> os.stat_result | None:
-        try:
-            return (below(self._root, folder) / DATASET_FILE).stat()
-        except OSError:
-            return None
+        return stat_dataset(below(self._root, folder))
 
 
 def _tuid_of(folder: str) -> str:

@@ -84,14 +84,15 @@ class Ledger:
         fingerprint = answer.fingerprint if answer else ""
         self._note_failure(seen.tuid, seen.fingerprint, answer)
         if record is None:
-            if fingerprint == seen.fingerprint:
+            if answer and answer.kind != "live" and fingerprint == seen.fingerprint:
                 return
             record = self._new(seen.tuid, seen.folder, wall, Place.WAITING)
-            record.before = fingerprint
-            record.due = now
             self._waiting.append(seen.tuid)
             self._sorted = False
+        if not record.sent:
+            record.before = fingerprint
         record.answer = fingerprint
+        record.answered_live = answer is not None and answer.kind == "live"
         self.looked(seen, now)
 
     def written(
@@ -128,7 +129,7 @@ class Ledger:
         """
         record = self._fresh(tuid, folder, wall)
         record.seen = None
-        if record.why == "scan":
+        if not record.settling:
             record.why = "write"
         soon = self._allowed(record, now + self._timings.settle)
         record.due = min(record.due, soon)
@@ -172,6 +173,7 @@ class Ledger:
         elif answer.fingerprint != record.before:
             record.heard = True
         record.answer = answer.fingerprint
+        record.answered_live = answer.kind == "live"
         if record.seen is not None:
             self._note_failure(tuid, record.seen.fingerprint, answer)
         if record.answered:
@@ -184,11 +186,12 @@ class Ledger:
         record = self._records.get(tuid)
         if record is None:
             return
+        if record.sent:
+            record.wait = min(2 * record.wait, self._timings.backoff_last)
         record.sent += 1
         record.created = record.settling = False
         record.last_sent = now
         record.due = now + record.wait
-        record.wait = min(2 * record.wait, self._timings.backoff_last)
         if record.place is Place.WINDOW and record.wait >= self._timings.backoff_last:
             record.place = Place.LATE
             self._outstanding -= 1
@@ -196,7 +199,7 @@ class Ledger:
             self._rest(record)
 
     def put_off(self, tuid: str, now: float) -> None:
-        """Take in that a task for exactly this waits already."""
+        """Take in that a task for it waits already, or that it can't be read now."""
         if record := self._records.get(tuid):
             record.due = now + self._timings.backoff_first
 
@@ -204,7 +207,7 @@ class Ledger:
         """Forget all answers, and that anything was sent: both were lost."""
         self._failed.clear()
         for record in self._active.values():
-            record.answer = ""
+            record.answer = record.before = ""
             record.wait = self._timings.backoff_first
             record.due = min(record.due, now)
 
@@ -226,13 +229,6 @@ class Ledger:
         for tuid in done:
             self._drop(tuid)
         return found
-
-    def next_due(self) -> float:
-        """Tell when something is to be announced next; `NEVER` if nothing is."""
-        times = [min(r.due, r.settles) for r in self._active.values()]
-        if self._waiting and self._outstanding < self._window:
-            return -NEVER
-        return min(times, default=NEVER)
 
     def stale(self, limit: int) -> list[Record]:
         """Tell what changed since it was last looked at."""

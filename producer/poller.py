@@ -14,13 +14,13 @@ import time
 from typing import TYPE_CHECKING
 
 from producer.changes import Change
-from producer.scanner import containers_of
+from producer.scanner import containers_of, days_of
 from shared.errors import NotFoundError, SourceUnavailableError
 from shared.fingerprint import list_container
 from shared.names import below
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
 
     from producer.scope import Scope
@@ -65,6 +65,7 @@ class Poller:
         self._hot: tuple[str, ...] = ()
         self._known: dict[str, _State] = {}
         self._present: dict[str, frozenset[str]] = {}
+        self._old_days: frozenset[str] | None = None  # there before the first look
 
     def start(self) -> None:
         """Begin; nothing is looked at until `cover` is called."""
@@ -83,12 +84,12 @@ class Poller:
         self.stop()
         self._known.clear()
         self._present.clear()
+        self._old_days = None
         self.start()
 
-    def cover(self, scope: Scope, hot: Iterable[str] = ()) -> list[str]:
-        """Look at the days of `scope` slowly, at its containers and `hot` fast."""
-        self._days = scope.days
-        self._hot = tuple(dict.fromkeys((*hot, *scope.containers)))
+    def cover(self, scope: Scope) -> list[str]:
+        """Look at the days of `scope` slowly, at its containers fast."""
+        self._days, self._hot = scope
         return []
 
     def forget(self, folder: str) -> None:
@@ -120,12 +121,16 @@ class Poller:
                 logger.exception("A look at %s failed", self._root)
 
     def _look_at_days(self) -> None:
+        if self._old_days is None:
+            self._old_days = frozenset(days_of(self._root))
         for day in self._days:
             try:
                 names = containers_of(self._root, day)
             except FileNotFoundError:
                 continue
             before = self._present.get(day)
+            if before is None and day not in self._old_days:
+                before = frozenset()
             present = frozenset(names)
             self._present[day] = present
             for folder in before - present if before else ():
@@ -133,7 +138,7 @@ class Poller:
                 self._tell(Change("gone", folder))
             for folder in names:
                 if before is not None and folder not in before:
-                    self._known[folder] = (None, "")
+                    self._known[folder] = (None, "")  # all in it is news
                     self._tell(Change("created", folder))
                 self._look(folder, refresh=False)
 
@@ -144,6 +149,9 @@ class Poller:
             )
         except NotFoundError:
             self._known.pop(folder, None)
+            return
+        except SourceUnavailableError as error:
+            logger.debug("%s", error)
             return
         state = _state(listing)
         before = self._known.get(folder)

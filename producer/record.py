@@ -47,7 +47,7 @@ class Record:
     first_seen
         When its container was first seen, seconds since 1970.
     wait
-        Until it is announced again, s.
+        Between its announcements now, s.
     place
         Where it stands.
     seen
@@ -64,6 +64,8 @@ class Record:
         Its container appeared while this producer watched, and was not told yet.
     answer
         Fingerprint of the last answer that counts.
+    answered_live
+        That answer told of a run: its end is still to be told.
     before
         Fingerprint of the answer that was there before anything was announced.
     heard
@@ -88,6 +90,7 @@ class Record:
     sent: int = 0
     created: bool = False
     answer: str = ""
+    answered_live: bool = False
     before: str = ""
     heard: bool = False
     written: float = -NEVER
@@ -96,8 +99,16 @@ class Record:
 
     @property
     def answered(self) -> bool:
-        """Whether exactly what lies on disk has its answer."""
-        return self.seen is not None and self.answer == self.seen.fingerprint
+        """Whether exactly what lies on disk has its answer.
+
+        What was stored as a running measurement has it only while the run's end is
+        waited for here.
+        """
+        return (
+            self.seen is not None
+            and self.answer == self.seen.fingerprint
+            and not (self.answered_live and self.settles == NEVER)
+        )
 
     @property
     def finished(self) -> bool:

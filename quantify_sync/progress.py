@@ -70,7 +70,9 @@ def read_progress(
         Process id of the stack's producer: the sign of life of one before it lasts
         for 30 s and says nothing about this one.
     """
-    agents = {source.name: presence.read_agent(redis, source.name) for source in sources}
+    agents = {
+        source.name: presence.read_agent(redis, source.name) for source in sources
+    }
     mine = {
         name: agent
         for name, agent in agents.items()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 LOCK_PATIENCE = 1.0  # seconds; a look at the lock by a command lasts microseconds
 LOCK_PAUSE = 0.05  # seconds between two tries
 OWNER_ONLY = 0o600  # the broker's address may hold a password
-LOCKED_BYTE = 1 << 30  # Windows locks bytes; one beyond the text keeps it readable
 
 
 class RunningStack(Model):
@@ -175,18 +174,10 @@ def _read(data_dir: Path) -> RunningStack | None:
 
 def _take(file: IO[bytes]) -> bool:
     """Take the lock on `file` until it is closed; False when another has it."""
+    import fcntl  # noqa: PLC0415 - not on Windows, where no stack and no lock is
+
     try:
-        if os.name == "nt":
-            import msvcrt  # noqa: PLC0415 - there is none elsewhere
-
-            file.seek(LOCKED_BYTE)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl  # noqa: PLC0415 - there is none on Windows
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if isinstance(error, BlockingIOError | PermissionError):
-            return False
-        raise
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
     return True

@@ -55,14 +55,18 @@ class PlainScreen:
     def __init__(self) -> None:
         # Not as wide as a terminal: a line is never broken.
         self._console = Console(
-            soft_wrap=True, markup=False, highlight=False, emoji=False, color_system=None
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+            emoji=False,
+            color_system=None,
         )
         self._told: Progress | None = None
 
     def begin(self, places: Mapping[str, str]) -> None:
         """Tell where things are, a line each."""
         for what, where in places.items():
-            self._line(f"{what + ':':<12}{where}")
+            self._line(f"{what}: {where}")
 
     def tell(self, entries: Sequence[Entry]) -> None:
         """Tell what happened, a line each."""
@@ -164,9 +168,7 @@ class LiveScreen:
     def _table(self) -> Table:
         table = Table(expand=False)
         for heading in ("Time", "Event", "Set-up", "TUID", "Name", "State"):
-            table.add_column(
-                heading, no_wrap=True, overflow="ellipsis" if heading == "Name" else None
-            )
+            table.add_column(heading, no_wrap=True)
         table.add_column("Size", justify="right", no_wrap=True)
         for entry in self._entries:
             cells = [Text(one_line(cell)) for cell in _cells(entry)]

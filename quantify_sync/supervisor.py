@@ -191,7 +191,7 @@ class Supervisor:
         if self._guard and self._guard.stdin:
             with suppress(BrokenPipeError):
                 self._guard.stdin.close()
-        self._guard = subprocess.Popen(
+        self._guard = subprocess.Popen(  # noqa: S603 - the command is our own
             [*PYTHON, "-m", "quantify_sync.guard"],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -19,7 +19,6 @@ from quantify_sync import exits
 from quantify_sync.journal import Journal
 from quantify_sync.progress import (
     NOTHING_KNOWN,
-    Progress,
     Steadiness,
     read_failures,
     read_progress,
@@ -149,7 +148,8 @@ class _Loop:
             return f"Ended after {seconds:.1f} s. {error}"
         return (
             f"{totals.stored} datasets stored, {totals.datasets - totals.stored} "
-            f"unchanged, {totals.defects} with defects, {self._progress.failed} failed; "
+            f"unchanged, {totals.defects} with defects, "
+            f"{self._progress.failed} failed; "
             f"{totals.objects} objects, {decimal(totals.size)}, in {seconds:.1f} s"
         )
 
@@ -163,9 +163,8 @@ class _Loop:
         except RedisError as error:
             # Not what was read before: a `--once` must not end on it.
             self._progress = NOTHING_KNOWN
-            self._complain_once(
-                f"Redis does not answer ({without_password(str(error))}): waiting for it"
-            )
+            reason = without_password(str(error))
+            self._complain_once(f"Redis does not answer, waiting for it ({reason})")
         for message in self._progress.messages:
             self._complain_once(message)
         self._screen.show(self._progress)

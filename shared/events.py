@@ -20,8 +20,8 @@ VERSION = 1
 ACCEPTED_VERSIONS = (VERSION - 1, VERSION)
 MAX_FOUND = 500
 """Datasets in one `datasets_found`: 100,000 datasets make 200 messages."""
-MAX_FOLDER = 1024
-"""Characters of a relative container path: 255 bytes a name, escaped threefold."""
+MAX_FOLDER = 2048
+"""Characters of a relative container path: 255 bytes a name, each as long as `%uDCFF`."""
 
 Why = Literal["write", "settled", "scan"]
 

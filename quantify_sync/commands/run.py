@@ -1,12 +1,231 @@
-"""`up`, `demo`, `producer`, `worker`."""
+"""`up`, `demo`, `producer`, `worker`: what runs until it is stopped."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import signal
+import tempfile
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import typer
+    from collections.abc import Callable
+    from types import FrameType
+
+    from quantify_sync.stack import Stack
+    from shared.settings import Settings
+
+PREFIX = "QUANTIFY_SYNC_"
+JOIN_SECONDS = 0.5  # Ctrl-C is noticed so late where joins can't be interrupted
+
+Once = Annotated[
+    bool,
+    typer.Option("--once", help="End when everything is stored that is there now."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command()(up)
+    app.command()(demo)
+    app.command()(producer)
+    app.command()(worker)
+
+
+def up(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Quantify's data directory. It is added to the configuration; "
+            "without it, everything that is configured runs."
+        ),
+    ] = None,
+    *,
+    set_up: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the set-up that measures there; by default the directory's."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the source; by default made of the set-up's."),
+    ] = None,
+    server_folder: Annotated[
+        bool,
+        typer.Option(
+            "--server-folder", help="The directory lies on a network drive: poll it."
+        ),
+    ] = False,
+    broker: Annotated[
+        str | None,
+        typer.Option(help="Redis URL; by default an embedded server is started."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes for old data; by default one core is left free."
+        ),
+    ] = None,
+    once: Once = False,
+) -> None:
+    """Sync a Quantify directory: everything on this machine, with one command.
+
+    Ctrl-C stops all of it, with exit code 0. With --once: 0 when all is stored, 1
+    when datasets failed, 130 when it was stopped before.
+    """
+    from quantify_sync.registration import (  # noqa: PLC0415 - --help stays fast
+        refuse_own_directory,
+        register_directory,
+    )
+    from shared.settings import config_path, load_settings  # noqa: PLC0415 - as above
+
+    config = config_path().absolute()
+    if broker:
+        os.environ[f"{PREFIX}BROKER"] = broker
+    if directory is not None:
+        register_directory(
+            directory, config, set_up=set_up, name=name, server_folder=server_folder
+        )
+    elif set_up or name or server_folder:
+        raise typer.BadParameter(
+            "--set-up, --name and --server-folder describe a DIRECTORY: name it too"
+        )
+    settings = load_settings()
+    if not settings.sources:
+        raise ConfigurationError(
+            f"There is nothing to sync: {config} lists no source. Run 'quantify-sync "
+            "up DIRECTORY --set-up NAME' with Quantify's data directory, or "
+            "'quantify-sync demo' to try without one."
+        )
+    refuse_own_directory(settings)
+    raise typer.Exit(_run(settings, config, once=once, workers=workers))
+
+
+def demo(context: typer.Context, *, once: Once = False) -> None:
+    """Try it without data: measure into a temporary folder and sync that.
+
+    All of it is removed at the end, unless --data-dir says where to keep it.
+    """
+    from quantify_sync import demo as laboratory  # noqa: PLC0415 - --help stays fast
+    from quantify_sync.registration import register_directory  # noqa: PLC0415 - as above
+    from quantify_sync.supervisor import PYTHON  # noqa: PLC0415 - as above
+    from shared.settings import config_path, load_settings  # noqa: PLC0415 - as above
+
+    chosen = context.find_root().params.get("data_dir")
+    # The demonstration must not end in anybody's real store.
+    for variable in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[variable]
+    with ExitStack() as stack:
+        if chosen is None:
+            folder = tempfile.TemporaryDirectory(
+                prefix="quantify-sync-demo-", ignore_cleanup_errors=True
+            )
+            chosen = stack.enter_context(folder)
+        base = Path(chosen).expanduser().absolute()
+        os.environ[f"{PREFIX}DATA_DIR"] = str(base)
+        directory = base / "quantify-data"
+        laboratory.write_examples(directory)
+        config = config_path()
+        source = register_directory(directory, config, set_up=laboratory.SET_UP)
+        typer.echo("While it runs, try in another terminal:")
+        for command in ("ls", "ls --state live", "status"):
+            typer.echo(f"  quantify-sync {command} --data-dir {base}")
+        typer.echo("")
+
+        def begin_measuring(stack: Stack) -> None:
+            command = [*PYTHON, "-m", "quantify_sync.demo"]
+            stack.add("measurement", [*command, str(source.quantify_directory)])
+
+        code = _run(load_settings(), config, once=once, prepare=begin_measuring)
+    raise typer.Exit(code)
+
+
+def producer() -> None:
+    """Run the producer alone: it watches the sources and announces what changes."""
+    from producer.service import run_producer  # noqa: PLC0415 - --help stays fast
+    from shared.logs import set_up_logging  # noqa: PLC0415 - as above
+    from shared.settings import load_settings  # noqa: PLC0415 - as above
+
+    set_up_logging()
+    settings = load_settings()
+    if not settings.sources:
+        raise ConfigurationError(
+            "There is nothing to watch: add a source with 'quantify-sync sources add'."
+        )
+    stop = threading.Event()
+
+    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask_to_stop)
+    signal.signal(signal.SIGINT, ask_to_stop)
+    # Not in this thread: on Windows, only what wakes up now and then hears Ctrl-C.
+    thread = threading.Thread(
+        target=run_producer, args=(settings,), kwargs={"stop": stop}
+    )
+    thread.start()
+    while thread.is_alive():
+        thread.join(JOIN_SECONDS)
+
+
+def worker(
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            help="Queues that it serves, with commas between them; by default all "
+            "that the configuration knows."
+        ),
+    ] = None,
+    pool: Annotated[
+        str, typer.Option(help="prefork, threads or solo (see Celery's manual).")
+    ] = "threads" if os.name == "nt" else "prefork",
+    concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Tasks at a time; by default one a core.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option(help="Different for each worker of a machine.")
+    ] = "worker",
+) -> None:
+    """Run a worker alone, the same as 'celery -A workers.app worker'."""
+    try:
+        from workers.app import app  # noqa: PLC0415 - extra [worker]
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"A worker needs more than is installed here ({error.name} is missing): "
+            "install quantify-sync[worker]."
+        ) from None
+    arguments = ["worker", "--hostname", f"{name}@%h", "--pool", pool]
+    arguments += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    if queues:
+        arguments += ["--queues", queues]
+    if concurrency:
+        arguments += ["--concurrency", str(concurrency)]
+    app.worker_main(arguments)
+
+
+def _run(
+    settings: Settings,
+    config: Path,
+    *,
+    once: bool,
+    workers: int | None = None,
+    prepare: Callable[[Stack], None] | None = None,
+) -> int:
+    from quantify_sync.screen import make_screen  # noqa: PLC0415 - --help stays fast
+    from quantify_sync.up import default_workers, run_stack  # noqa: PLC0415 - as above
+
+    return run_stack(
+        settings,
+        config,
+        make_screen(),
+        once=once,
+        workers=workers or default_workers(),
+        prepare=prepare,
+    )

@@ -67,7 +67,9 @@ def raw(attrs=None, **measured) -> RawDataset:
         attrs=attrs or {},
         dims={"dim_0": 4},
         coords={"x0": Variable(("dim_0",), np.arange(4.0), {"name": "f"})},
-        data_vars={k: Variable(("dim_0",), np.array(v), {}) for k, v in measured.items()},
+        data_vars={
+            k: Variable(("dim_0",), np.array(v), {}) for k, v in measured.items()
+        },
     )
 
 

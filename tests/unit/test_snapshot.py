@@ -218,7 +218,10 @@ def test_a_fifo_does_not_hold_the_reader(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for path in (fifo, tmp_path):
-        with pytest.raises(PermanentError, match="no regular"), with_file_snapshot(path):
+        with (
+            pytest.raises(PermanentError, match="no regular"),
+            with_file_snapshot(path),
+        ):
             pass
 
 

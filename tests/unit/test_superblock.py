@@ -19,7 +19,9 @@ def written_by_hdf5(low: str) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("low", "version"), [("earliest", 0), ("v108", 2), ("v110", 3)])
+@pytest.mark.parametrize(
+    ("low", "version"), [("earliest", 0), ("v108", 2), ("v110", 3)]
+)
 def test_a_closed_file_of_every_version_is_whole(low, version):
     data = written_by_hdf5(low)
     assert data[8] == version
@@ -33,7 +35,9 @@ def test_a_file_of_another_length_is_not_whole(low, change):
     assert not is_whole(data[:SUPERBLOCK_BYTES], len(data) + change)
 
 
-@pytest.mark.parametrize(("low", "flag"), [("earliest", 20), ("v108", 11), ("v110", 11)])
+@pytest.mark.parametrize(
+    ("low", "flag"), [("earliest", 20), ("v108", 11), ("v110", 11)]
+)
 def test_a_file_open_for_writing_is_not_whole(low, flag):
     data = bytearray(written_by_hdf5(low))
     data[flag] = 1
@@ -50,7 +54,9 @@ def test_version_1_keeps_its_addresses_four_bytes_later():
     assert not is_whole(bytes(head), 4095)
 
 
-@pytest.mark.parametrize("data", [b"", SIGNATURE, bytes(96), b"\x89HDF\r\n\x1a\n" + b"\xff" * 88])
+@pytest.mark.parametrize(
+    "data", [b"", SIGNATURE, bytes(96), b"\x89HDF\r\n\x1a\n" + b"\xff" * 88]
+)
 def test_what_is_no_hdf5_is_not_whole(data):
     assert not is_whole(data, len(data))
 

@@ -7,7 +7,9 @@ array with named dimensions is refused, not followed.
 
 from __future__ import annotations
 
+import io
 import logging
+import mmap
 from typing import IO, Any
 
 import h5py
@@ -22,6 +24,7 @@ from workers.quantify.dataset import (
     Variable,
     natural_key,
 )
+from workers.quantify.heap import heaps_are_sound
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,10 @@ def read_dataset(file: IO[bytes]) -> RawDataset:
     DamagedFileError
         HDF5 cannot read it.
     """
-    size = file.seek(0, 2)
+    size = file.seek(0, io.SEEK_END)
+    if size and not _heaps_are_sound(file):
+        msg = "The file's texts are broken. It is stored as it is."
+        raise DamagedFileError(msg)
     file.seek(0)
     try:
         with h5py.File(file, "r") as root:
@@ -96,6 +102,14 @@ def read_dataset(file: IO[bytes]) -> RawDataset:
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         msg = f"HDF5 cannot read the file ({error}). It is stored as it is."
         raise DamagedFileError(msg) from error
+
+
+def _heaps_are_sound(file: IO[bytes]) -> bool:
+    if isinstance(file, io.BytesIO):
+        return heaps_are_sound(file.getvalue())
+    # A temporary copy of our own, so that mapping it harms nobody.
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return heaps_are_sound(data)
 
 
 def _read_root(root: h5py.File, *, size: int) -> RawDataset:

@@ -1,0 +1,156 @@
+"""`ls`, `show`, `get`, `status`: look at what is stored, and fetch it."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer evaluates annotations
+from typing import Annotated
+
+import typer
+
+from quantify_sync import exits
+
+Tuid = Annotated[str, typer.Argument(help="TUID, or id of the catalogue's row.")]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", help="Only this source.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(ls)
+    app.command()(show)
+    app.command()(get)
+    app.command()(status)
+
+
+def ls(
+    *,
+    set_up: Annotated[
+        str | None, typer.Option(help="Only this set-up.", show_default=False)
+    ] = None,
+    source: SourceOption = None,
+    tag: Annotated[
+        str | None,
+        typer.Option(help="Only datasets with this tag.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            help="Collected then or later: '2026-03-02', '2026-03-02 14:30', '2 days'.",
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Collected before.", show_default=False)
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option(
+            help="found, live, complete, synced or failed.", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GLOB",
+            help="Pattern for the whole name: '*rabi*'.",
+            show_default=False,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="At most so many.", min=1, show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List datasets, the newest first. With --json, one object a line."""
+    from quantify_sync import client, output  # noqa: PLC0415 - slow to import
+    from quantify_sync.commands.record_view import COLUMNS, row  # noqa: PLC0415
+
+    found = client.search(
+        set_up=set_up,
+        tag=tag,
+        since=since,
+        until=until,
+        state=state,
+        name=name,
+        source=source,
+        limit=limit,
+    )
+    if json:
+        for dataset in found:
+            output.print_json_line(dataset)
+        return
+    made = output.table(*COLUMNS)
+    for dataset in found:
+        made.add_row(*(output.cell(value) for value in row(dataset)))
+    if made.row_count:
+        output.print_table(made)
+    else:
+        output.print_line("No dataset matches.")
+
+
+def show(tuid: Tuid, *, source: SourceOption = None, json: Json = False) -> None:
+    """Show a dataset: metadata, files, defects, history."""
+    from quantify_sync import client, output  # noqa: PLC0415 - slow to import
+    from quantify_sync.commands.record_view import print_record  # noqa: PLC0415
+
+    record = client.show(tuid, source=source)
+    if json:
+        output.print_json(record)
+    else:
+        print_record(record)
+
+
+def get(
+    tuid: Tuid,
+    dest: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder for the files; by default one named as the container.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    source: SourceOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace files of other content.")
+    ] = False,
+) -> None:
+    """Restore a dataset's original files and dataset.nc, checksums verified."""
+    from quantify_sync import output  # noqa: PLC0415 - slow to import
+    from quantify_sync.finding import find_record  # noqa: PLC0415
+    from quantify_sync.place import Place  # noqa: PLC0415
+    from quantify_sync.restoring import default_directory, restore_files  # noqa: PLC0415
+
+    with Place() as place:
+        record = find_record(place.catalogue, tuid, source=source)
+        directory = dest.expanduser() if dest else default_directory(record)
+        restored = restore_files(record, place.store, directory, force=force)
+    output.print_line(
+        f"{restored.written} file(s) written, {output.file_size(restored.size)} in "
+        f"{restored.directory}"
+    )
+    for path in restored.missing:
+        output.print_line(
+            f"{path} is missing or damaged in the store: 'quantify-sync verify' has "
+            "it sent again from the lab machine.",
+            "red",
+        )
+    if restored.missing:
+        raise typer.Exit(exits.FOUND_WRONG)
+
+
+def status(*, json: Json = False) -> None:
+    """Show how everything stands: producers, queues, datasets, failures."""
+    from quantify_sync import output  # noqa: PLC0415 - slow to import
+    from quantify_sync.commands.status_view import print_status  # noqa: PLC0415
+    from quantify_sync.place import Place  # noqa: PLC0415
+    from quantify_sync.status import read_status  # noqa: PLC0415
+
+    with Place() as place:
+        now = read_status(place)
+    if json:
+        output.print_json(now)
+    else:
+        print_status(now)

@@ -1,0 +1,93 @@
+"""How a dataset is shown: as a row of `ls`, and whole by `show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from quantify_sync import output
+
+if TYPE_CHECKING:
+    from shared.catalogue.records import DatasetRecord, DatasetSummary
+
+COLUMNS = ("TUID", "name", "set-up", "state", "points", "tags", "defects")
+
+
+def row(dataset: DatasetSummary) -> tuple[object, ...]:
+    """Give the cells of a dataset below `COLUMNS`."""
+    return (
+        dataset.alt_uid,
+        dataset.name,
+        dataset.set_up,
+        dataset.state,
+        _points(dataset),
+        ", ".join(dataset.tags),
+        len(dataset.defects) or None,
+    )
+
+
+def print_record(record: DatasetRecord) -> None:
+    """Print all that is known of a dataset."""
+    _print_facts(record)
+    _print_files(record)
+    if record.defects:
+        output.print_heading("Defects")
+        made = output.table("file", "what", "detail")
+        for defect in record.defects:
+            made.add_row(*map(output.cell, (defect.path, defect.kind, defect.detail)))
+        output.print_table(made)
+    made = output.table("when", "what", "state", "detail")
+    for line in record.history:
+        when = line.at.astimezone().isoformat(sep=" ", timespec="seconds")
+        made.add_row(*map(output.cell, (when, line.event, line.state, line.detail)))
+    output.print_heading("History")
+    output.print_table(made)
+
+
+def _points(dataset: DatasetSummary) -> str | None:
+    if dataset.points is None:
+        return None
+    if dataset.filled == dataset.points:
+        return str(dataset.points)
+    return f"{dataset.filled}/{dataset.points}"
+
+
+def _print_facts(record: DatasetRecord) -> None:
+    ended = f" ({record.ended})" if record.ended else ""
+    facts = {
+        "name": record.name,
+        "TUID": record.alt_uid,
+        "id": record.id,
+        "source": record.source,
+        "set-up": record.set_up,
+        "scope": record.scope,
+        "collected": record.collected.isoformat(sep=" ", timespec="milliseconds"),
+        "state": f"{record.state}{ended}",
+        "format": record.format,
+        "points": _points(record),
+        "tags": ", ".join(record.tags),
+        "folder": record.folder,
+        "store": f"{record.store}/{record.prefix}",
+        "error": record.error,
+    }
+    made = output.table("", "")
+    made.show_header = False
+    for label, text in facts.items():
+        if text:
+            made.add_row(output.cell(label, "bold"), output.cell(text))
+    for label, value in record.attributes.items():
+        made.add_row(output.cell(f"  {label}", "bold"), output.cell(value))
+    output.print_table(made)
+
+
+def _print_files(record: DatasetRecord) -> None:
+    made = output.table("file", "size", "sha256", "status")
+    for file in record.files:
+        status = " ".join((file.status, *file.marks))
+        made.add_row(
+            output.cell(file.path),
+            output.cell(output.file_size(file.size)),
+            output.cell(file.sha256),
+            output.cell(status, "" if status == "stored" else "yellow"),
+        )
+    output.print_heading("Files")
+    output.print_table(made)

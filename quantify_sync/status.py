@@ -1,0 +1,246 @@
+"""How things stand: producers, queues, datasets, and what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from shared import answers, keys, listings, presence, queues, refusals
+from shared.catalogue.models import Dataset
+from shared.catalogue.records import State
+from shared.catalogue.search import count_by_state, failures
+from shared.errors import CatalogueUnavailableError, NotFoundError
+from shared.models import Model
+from shared.urls import without_password
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from sqlalchemy.orm import Session
+
+    from quantify_sync.place import Place
+    from shared.sources import Source
+
+UNACKNOWLEDGED = "unacked"  # kombu's hash of messages that a worker has taken
+MILLISECONDS = 1000
+
+
+class ProducerStatus(Model):
+    """A producer's last sign of life.
+
+    Attributes
+    ----------
+    host, version, message
+        Where it runs, what it is, and what it would like a person to know.
+    age
+        Of the sign of life, seconds.
+    clock_offset
+        Its clock minus that of Redis, seconds.
+    datasets, unanswered, live
+        Datasets it sees, those without an answer, those written just now.
+    waiting
+        For how long the oldest unanswered dataset waits, seconds.
+    duplicates, strays
+        Containers and folders that are not synced.
+    """
+
+    host: str
+    version: str
+    message: str
+    age: float
+    clock_offset: float
+    datasets: int
+    unanswered: int
+    live: int
+    waiting: float | None
+    duplicates: tuple[str, ...]
+    strays: tuple[str, ...]
+
+
+class Disagreement(Model):
+    """What producer and worker see differently of one dataset."""
+
+    tuid: str
+    difference: str
+
+
+class SourceStatus(Model):
+    """One source of the configuration; `producer` is None where none is heard."""
+
+    name: str
+    set_up: str
+    directory: str
+    datasets: dict[State, int]
+    producer: ProducerStatus | None = None
+    disagreements: tuple[Disagreement, ...] = ()
+
+
+class Failure(Model):
+    """A dataset that could not be stored, why, and what to do about it."""
+
+    source: str
+    tuid: str
+    reason: str
+    command: str
+
+
+class Status(Model):
+    """How everything stands.
+
+    Attributes
+    ----------
+    broker
+        URL of Redis without its password; None where none is known.
+    broker_answers
+        Whether Redis is there: without it nothing is known of producers and queues.
+    store, catalogue
+        Where they are.
+    catalogue_error
+        Why the catalogue can't be read.
+    sources
+        Those of the configuration.
+    queues
+        Messages that wait, by queue.
+    unacknowledged
+        Messages that a worker has taken and not yet begun; 0 but for moments.
+    states
+        Datasets of the catalogue, by state.
+    with_defects
+        Datasets of which something is named wrong.
+    failures
+        What could not be stored.
+    refused
+        Messages that were refused and belong to no dataset, by reason.
+    """
+
+    broker: str | None
+    broker_answers: bool
+    store: str
+    catalogue: str
+    catalogue_error: str | None
+    sources: tuple[SourceStatus, ...]
+    queues: dict[str, int]
+    unacknowledged: int
+    states: dict[State, int]
+    with_defects: int
+    failures: tuple[Failure, ...]
+    refused: dict[str, int]
+
+
+def read_status(place: Place) -> Status:
+    """Look how everything stands; what does not answer is told, not raised."""
+    settings, redis = place.settings, place.redis
+    failed: dict[tuple[str, str], str] = {}
+    counts: dict[str, dict[State, int]] = {}
+    states: dict[State, int] = {}
+    with_defects, complaint = 0, None
+    try:
+        with place.catalogue.read() as session:
+            states = count_by_state(session)
+            with_defects = _count_defects(session)
+            for source in settings.sources:
+                counts[source.name] = count_by_state(session, source=source.name)
+            for dataset in failures(session):
+                failed[dataset.source, dataset.alt_uid] = dataset.error or "unknown"
+    except (NotFoundError, CatalogueUnavailableError) as error:
+        complaint = str(error)
+    if redis is not None:
+        for source in settings.sources:
+            for tuid, answer in answers.read_failures(redis, source.name).items():
+                failed[source.name, tuid] = answer.error
+    return Status(
+        broker=without_password(place.broker) if place.broker else None,
+        broker_answers=redis is not None,
+        store=without_password(settings.store),
+        catalogue=without_password(settings.catalogue),
+        catalogue_error=complaint,
+        sources=tuple(
+            _source_status(redis, source, counts.get(source.name, {}))
+            for source in settings.sources
+        ),
+        queues=_queue_depths(redis, settings.sources) if redis else {},
+        unacknowledged=redis.hlen(UNACKNOWLEDGED) if redis else 0,
+        states=states,
+        with_defects=with_defects,
+        failures=tuple(
+            Failure(
+                source=source,
+                tuid=tuid,
+                reason=reason,
+                command=f"quantify-sync retry {tuid} --source {source}",
+            )
+            for (source, tuid), reason in sorted(failed.items())
+        ),
+        refused=refusals.read(redis) if redis else {},
+    )
+
+
+def _count_defects(session: Session) -> int:
+    query = select(func.count()).where(func.json_array_length(Dataset.defects) > 0)
+    return session.scalar(query) or 0
+
+
+def _queue_depths(redis: Redis, sources: tuple[Source, ...]) -> dict[str, int]:
+    suffixes = dict.fromkeys([None, *(source.queue for source in sources)])
+    names = [queues.EVENTS] + [
+        queues.with_suffix(queue, suffix)
+        for suffix in suffixes
+        for queue in queues.ALL_QUEUES
+        if queue != queues.EVENTS
+    ]
+    with redis.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.llen(name)
+        return dict(zip(names, map(int, pipe.execute()), strict=True))
+
+
+def _source_status(
+    redis: Redis | None, source: Source, counts: dict[State, int]
+) -> SourceStatus:
+    return SourceStatus(
+        name=source.name,
+        set_up=source.set_up,
+        directory=str(source.quantify_directory),
+        datasets=counts,
+        producer=_producer_status(redis, source.name) if redis else None,
+        disagreements=_disagreements(redis, source.name) if redis else (),
+    )
+
+
+def _producer_status(redis: Redis, source: str) -> ProducerStatus | None:
+    agent = presence.read_agent(redis, source)
+    if agent is None:
+        return None
+    left = redis.pttl(keys.agent(source)) / MILLISECONDS
+    age = max(0.0, presence.AGENT_SECONDS - left)
+    seconds, microseconds = redis.time()
+    now = seconds + microseconds / 1e6
+    return ProducerStatus(
+        host=agent.host,
+        version=agent.version,
+        message=agent.message,
+        age=age,
+        clock_offset=agent.clock + age - now,
+        datasets=agent.datasets,
+        unanswered=agent.unanswered,
+        live=agent.live,
+        # Both by the producer's own clock.
+        waiting=None if agent.oldest is None else agent.clock - agent.oldest,
+        duplicates=agent.duplicates,
+        strays=agent.strays,
+    )
+
+
+def _disagreements(redis: Redis, source: str) -> tuple[Disagreement, ...]:
+    found = []
+    for tuid in sorted(listings.with_listings(redis, source)):
+        sides = listings.read(redis, source, tuid)
+        if "producer" not in sides:
+            continue
+        if "worker" in sides:
+            told = listings.first_difference(sides["producer"], sides["worker"])
+        else:
+            told = "no worker has looked at it yet: does one serve its queue?"
+        if told:
+            found.append(Disagreement(tuid=tuid, difference=told))
+    return tuple(found)

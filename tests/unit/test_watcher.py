@@ -1,0 +1,189 @@
+"""From the watching library's events to changes, with recorded and written events."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pytest
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+)
+
+from producer.changes import MAX_OPEN, Change, Translator
+from producer.watcher import OVERFLOW_LOGGER, Watcher
+
+ROOT = PurePosixPath("/data/quantify")
+DAY = "20260301"
+NAME = "20260301-110700-454-3ec059-iter_1d"
+FOLDER = f"{DAY}/{NAME}"
+DATASET = f"{ROOT}/{FOLDER}/dataset.hdf5"
+RECORDED = Path(__file__).parents[1] / "data" / "events" / "linux_measurement.json"
+
+
+def changes(*events, closes=True, ignore=()):
+    translator = Translator(ROOT, closes=closes, ignore=ignore)
+    return [change for event in events for change in translator.translate(event)]
+
+
+def kinds(*events, **how):
+    return [change.kind for change in changes(*events, **how)]
+
+
+def recorded(root):
+    """Events of a real measurement of 4 points by quantify-core, on Linux."""
+    for kind, is_folder, source, target in json.loads(RECORDED.read_text()):
+        event = FileSystemEvent(
+            source.replace("{root}", root), target.replace("{root}", root)
+        )
+        event.event_type = kind
+        event.is_directory = is_folder
+        yield event
+
+
+def test_a_recorded_measurement_tells_each_write_once():
+    told = Counter(kinds(*recorded(str(ROOT))))
+    rows = json.loads(RECORDED.read_text())
+    closes = sum(row[0] == "closed" and "dataset" in row[2] for row in rows)
+    # Every rewrite but the first is probed before: one close of two is false.
+    assert closes == 9
+    assert told["written"] == 5
+    assert told["day"] == told["created"] == told["appeared"] == 1
+    assert told["touched"] == 2  # snapshot.json appeared and was written
+    assert told["writing"] == 0
+
+
+def test_a_close_without_a_modify_means_nothing():
+    assert kinds(FileClosedEvent(DATASET)) == []
+
+
+def test_a_close_after_a_modify_is_a_write_once():
+    events = FileModifiedEvent(DATASET), FileClosedEvent(DATASET)
+    assert changes(*events, FileClosedEvent(DATASET)) == [Change("written", FOLDER)]
+
+
+def test_a_modify_of_another_file_does_not_make_a_close_count():
+    other = f"{ROOT}/{FOLDER}/snapshot.json"
+    assert kinds(FileModifiedEvent(other), FileClosedEvent(DATASET)) == []
+
+
+def test_where_no_close_is_told_a_modify_counts():
+    assert kinds(FileModifiedEvent(DATASET), closes=False) == ["writing"]
+
+
+@pytest.mark.parametrize("name", ["snapshot.json", "analysis_X/dataset.hdf5", "a/b"])
+def test_any_other_file_touches_its_container(name):
+    path = f"{ROOT}/{FOLDER}/{name}"
+    events = FileModifiedEvent(path), FileClosedEvent(path)
+    assert changes(*events) == [Change("touched", FOLDER)]
+    assert kinds(FileDeletedEvent(path)) == ["touched"]
+    assert kinds(FileModifiedEvent(path), closes=False) == ["touched"]
+
+
+@pytest.mark.parametrize("name", ["Thumbs.db", "._x", ".nfs0001", "sub/.DS_Store"])
+def test_what_systems_leave_behind_is_no_change(name):
+    assert kinds(FileCreatedEvent(f"{ROOT}/{FOLDER}/{name}")) == []
+
+
+def test_the_sources_own_globs_are_no_change():
+    path = f"{ROOT}/{FOLDER}/x.tmp"
+    assert kinds(FileCreatedEvent(path), ignore=("*.tmp",)) == []
+    assert kinds(FileCreatedEvent(path)) == ["touched"]
+
+
+def test_day_folders_come_and_go():
+    path = f"{ROOT}/{DAY}"
+    assert changes(DirCreatedEvent(path), DirDeletedEvent(path)) == [
+        Change("day", DAY),
+        Change("day", DAY),
+    ]
+
+
+def test_containers_come_and_go():
+    path = f"{ROOT}/{FOLDER}"
+    assert changes(DirCreatedEvent(path), DirDeletedEvent(path)) == [
+        Change("created", FOLDER),
+        Change("gone", FOLDER),
+    ]
+
+
+def test_a_renamed_container_is_gone_and_touched_not_created():
+    event = DirMovedEvent(f"{ROOT}/{FOLDER}", f"{ROOT}/{FOLDER}-new")
+    assert changes(event) == [
+        Change("gone", FOLDER),
+        Change("touched", f"{FOLDER}-new"),
+    ]
+
+
+def test_a_renamed_container_pulses_nothing():
+    """The library tells each file in it as moved, too."""
+    event = FileMovedEvent(DATASET, f"{ROOT}/{FOLDER}-new/dataset.hdf5")
+    assert kinds(event) == ["touched", "touched"]
+
+
+def test_a_container_that_leaves_the_root_is_gone():
+    assert kinds(DirMovedEvent(f"{ROOT}/{FOLDER}", "/trash/x")) == ["gone"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/data/quantify",
+        "/data/quantify-other/20260301",
+        "/data",
+        "/data/quantify/notes.txt",
+        "/data/quantify/2026/x",
+        f"/data/quantify/{DAY}/readme",
+        "/data/quantify/20260302/20260301-110700-454-3ec059-wrong-day",
+    ],
+)
+def test_what_is_no_day_and_no_container_is_no_change(path):
+    assert changes(FileCreatedEvent(path), FileModifiedEvent(path)) == []
+
+
+def test_a_file_where_a_folder_belongs_is_no_change():
+    assert kinds(FileCreatedEvent(f"{ROOT}/{DAY}")) == []
+    assert kinds(FileCreatedEvent(f"{ROOT}/{FOLDER}")) == []
+
+
+def test_bytes_that_are_no_utf8_come_out_in_wire_form():
+    name = f"{NAME}-".encode() + b"\xff\n"
+    path = os.fsencode(f"{ROOT}/{DAY}/") + name
+    as_text = os.fsdecode(path)
+    expected = [Change("created", f"{FOLDER}-%uDCFF%0A")]
+    assert changes(DirCreatedEvent(path)) == expected
+    assert changes(DirCreatedEvent(as_text)) == expected
+
+
+def test_files_that_are_never_closed_do_not_fill_the_memory():
+    translator = Translator(ROOT, closes=True)
+    for number in range(MAX_OPEN + 10):
+        path = f"{ROOT}/{FOLDER}/{number}.log"
+        assert list(translator.translate(FileModifiedEvent(path))) == []
+    assert len(translator._modified) <= MAX_OPEN
+
+
+def test_the_librarys_overflow_warning_is_heard(tmp_path):
+    lost = []
+    watcher = Watcher(
+        tmp_path, ignore=(), tell=lambda _: None, lost=lambda: lost.append(1)
+    )
+    watcher.start()
+    try:
+        logging.getLogger(OVERFLOW_LOGGER).warning("Inotify queue overflowed")
+        logging.getLogger("watchdog.observers.inotify").error("thread is inactive")
+    finally:
+        watcher.stop()
+    logging.getLogger(OVERFLOW_LOGGER).warning("after the end nobody listens")
+    assert lost == [1]
