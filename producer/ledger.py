@@ -143,6 +143,7 @@ class Ledger:
         for record in self._active.values():
             if record.tuid == tuid:
                 record.created = True
+                record.due = now  # even if a sweep came before its first write
             elif record.settles != NEVER:
                 record.settles = min(record.settles, now + self._timings.settle)
 

@@ -97,6 +97,8 @@ def restore_files(
     wanted = {path_below(directory, file.path): file for file in _restorable(record)}
     if not wanted:
         raise NotFoundError(f"No file of {record.alt_uid} is stored: {record.state}.")
+    if directory.exists() and not directory.is_dir():
+        raise PermanentError(f"{directory} is no folder: name another one.")
     _refuse_links(directory, wanted)
     todo = {
         path: file for path, file in wanted.items() if not _is_there(path, file.sha256)

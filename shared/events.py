@@ -21,7 +21,7 @@ ACCEPTED_VERSIONS = (VERSION - 1, VERSION)
 MAX_FOUND = 500
 """Datasets in one `datasets_found`: 100,000 datasets make 200 messages."""
 MAX_FOLDER = 2048
-"""Characters of a relative container path: 255 bytes a name, each as long as `%uDCFF`."""
+"""Characters of a container's path: 255 bytes a name, each up to `%uDCFF` long."""
 
 Why = Literal["write", "settled", "scan"]
 

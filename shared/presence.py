@@ -28,6 +28,12 @@ AGENT_SECONDS = 30
 """A producer without a sign of life for so long counts as gone."""
 LEASE_SECONDS = 10
 
+_RENEW = """
+if redis.call('get', KEYS[1]) == ARGV[1] then
+  return redis.call('expire', KEYS[1], ARGV[2])
+end
+return 0
+"""
 _RELEASE = """
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
 return 0
@@ -113,12 +119,27 @@ def send_pulse(
         return bool(pipe.execute()[-1])
 
 
-def with_pulse(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
-    """Tell which of these runs were written within the quiet time."""
-    if not tuids:
-        return set()
-    found = redis.mget([keys.pulse(source, tuid) for tuid in tuids])
-    return {tuid for tuid, value in zip(tuids, found, strict=True) if value}
+class Now(NamedTuple):
+    """What goes on at a source.
+
+    Attributes
+    ----------
+    running
+        Datasets, of those asked about, that were written within the quiet time.
+    newest
+        TUID of the container that was created last; None while none was.
+    """
+
+    running: set[str]
+    newest: str | None
+
+
+def read_now(redis: Redis, source: str, tuids: Sequence[str]) -> Now:
+    """Read what goes on at a source, in one round trip."""
+    pulses = [keys.pulse(source, tuid) for tuid in tuids]
+    text, *found = redis.mget([keys.newest(source), *pulses])
+    running = {tuid for tuid, value in zip(tuids, found, strict=True) if value}
+    return Now(running, json.loads(text)["tuid"] if text else None)
 
 
 def write_newest(redis: Redis, source: str, newest: Newest) -> None:
@@ -172,30 +193,49 @@ def is_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
     return {tuid for tuid, value in zip(tuids, found, strict=True) if value}
 
 
-def clear_queued(redis: Redis, source: str, tuid: str) -> None:
-    """Tell that the task has started."""
-    redis.delete(keys.queued(source, tuid))
+def clear_queued(redis: Redis, source: str, tuids: Sequence[str]) -> None:
+    """Tell that the task of these datasets has started."""
+    if tuids:
+        redis.delete(*(keys.queued(source, tuid) for tuid in tuids))
 
 
-def acquire(redis: Redis, key: str) -> str | None:
-    """Take a lease.
+def acquire(redis: Redis, names: Sequence[str]) -> dict[str, str]:
+    """Take leases.
+
+    Correctness never rests on a lease: it only spares double work.
 
     Returns
     -------
-    str or None
-        Token to release or renew it with; None when another holds it. Correctness
-        never rests on a lease: it only spares double work.
+    dict
+        Key → token to renew and release it with, for those that nobody else holds.
     """
-    token = uuid4().hex
-    return token if redis.set(key, token, nx=True, ex=LEASE_SECONDS) else None
+    if not names:
+        return {}
+    tokens = {name: uuid4().hex for name in names}
+    with redis.pipeline(transaction=False) as pipe:
+        for name, token in tokens.items():
+            pipe.set(name, token, nx=True, ex=LEASE_SECONDS)
+        taken = pipe.execute()
+    return {
+        name: token
+        for (name, token), ours in zip(tokens.items(), taken, strict=True)
+        if ours
+    }
 
 
-def renew(redis: Redis, key: str, token: str) -> None:
-    """Keep a lease; one that was lost to another is left to it."""
-    if redis.get(key) == token:
-        redis.expire(key, LEASE_SECONDS)
+def renew(redis: Redis, held: dict[str, str]) -> None:
+    """Keep leases; one that was lost to another is left to it."""
+    _for_each(redis, _RENEW, held)
 
 
-def release(redis: Redis, key: str, token: str) -> None:
-    """Give a lease back, unless it has become another's."""
-    redis.eval(_RELEASE, 1, key, token)
+def release(redis: Redis, held: dict[str, str]) -> None:
+    """Give leases back, unless they have become another's."""
+    _for_each(redis, _RELEASE, held)
+
+
+def _for_each(redis: Redis, script: str, held: dict[str, str]) -> None:
+    if held:
+        with redis.pipeline(transaction=False) as pipe:
+            for name, token in held.items():
+                pipe.eval(script, 1, name, token, LEASE_SECONDS)
+            pipe.execute()

@@ -16,3 +16,10 @@ UPLOAD = "quantify_sync.upload"
 def with_suffix(queue: str, suffix: str | None) -> str:
     """Name of the queue that serves one source, where it has a suffix."""
     return f"{queue}.{suffix}" if suffix else queue
+
+
+UPLOAD_FOUND = "quantify_sync.upload_found"
+
+UPLOAD_TOGETHER = 8
+"""Datasets of a backlog in one task: they share round trips, and a worker that is
+killed loses the work on no more than so many."""

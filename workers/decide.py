@@ -15,9 +15,7 @@ class Action(Enum):
     CONFIRM = "confirm"
     """It is stored already: say so again."""
     UPLOAD = "upload"
-    """Send an upload for fresh data."""
-    BACKLOG = "backlog"
-    """Send an upload that fresh data goes before."""
+    """Make the store agree with what is on disk."""
 
 
 class Known(NamedTuple):
@@ -76,4 +74,4 @@ def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) ->
     # state: a rewrite within one tick of the file system's clock leaves them alike.
     if stored and not ended and why != "settled":
         return Action.CONFIRM
-    return Action.BACKLOG if why == "scan" else Action.UPLOAD
+    return Action.UPLOAD

@@ -53,9 +53,27 @@ def upload_dataset(message: dict[str, Any]) -> None:
     """Store one dataset."""
     with _answering(message) as place:
         announcement = events.parse(events.Announcement, message)
-        presence.clear_queued(place.redis, announcement.source, announcement.tuid)
+        presence.clear_queued(place.redis, announcement.source, [announcement.tuid])
         result = upload.upload(place, announcement)
         logger.info("%s %s: %s", announcement.source, announcement.tuid, result.value)
+
+
+@app.task(name=queues.UPLOAD_FOUND)
+def upload_found(message: dict[str, Any]) -> None:
+    """Store several datasets that a sweep found."""
+    with _answering(message) as place:
+        found = events.parse(events.DatasetsFound, message)
+        tuids = [seen.tuid for seen in found.items]
+        presence.clear_queued(place.redis, found.source, tuids)
+        outcomes = upload.upload_found(place, found)
+        for seen in found.items:
+            outcome = outcomes[seen.tuid]
+            if isinstance(outcome, upload.Result):
+                logger.info("%s %s: %s", found.source, seen.tuid, outcome.value)
+                continue
+            one = {"source": found.source, **seen.model_dump(mode="json")}
+            with _answering(one):
+                raise outcome
 
 
 @contextmanager

@@ -1,70 +1,43 @@
-"""Make the store and the catalogue agree with one dataset as it lies on disk now.
+"""Make the store and the catalogue agree with datasets as they lie on disk now.
 
 Running it twice, late, or on top of another worker's run does no harm: objects are
-immutable, and the row is written only if it is still the one that was read.
+immutable, and a row is written only if it is still the one that was read. Several
+datasets at once share their round trips to Redis and to the catalogue; they succeed
+and fail each on its own.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from shared import answers, keys, presence
-from shared.catalogue import queries
+from shared.catalogue import commits, queries
 from shared.catalogue.epoch import settle_epoch
-from shared.catalogue.records import (
-    DatasetRecord,
-    Defect,
-    Ended,
-    FileRecord,
-    FileStatus,
-    State,
-)
-from shared.catalogue.rows import to_record
-from shared.errors import ConflictError, NotFoundError
-from shared.fingerprint import DATASET_FILE, list_container
-from shared.names import printable
-from shared.storekeys import dataset_prefix
-from shared.tuid import collected, dataset_id, parse_container
-from workers.completion import Outcome, completion
+from shared.catalogue.records import DatasetRecord, State
+from shared.errors import ConflictError, NotFoundError, QuantifySyncError
+from shared.fingerprint import DATASET_FILE, Listing, list_container
 from workers.container import find_container
-from workers.files import FileKeeper, Stored
-from workers.sidecar import write_sidecar
+from workers.draft import Draft
+from workers.lease import leases
+from workers.sidecar import write_sidecars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-    from shared.backends import Description
-    from shared.events import Announcement
-    from shared.fingerprint import Entry, Listing
+    from shared.events import Announcement, DatasetsFound, Sighting, Why
     from shared.sources import Source
     from workers.workplace import Workplace
 
 logger = logging.getLogger(__name__)
 
-PASSES = 3
-"""Looks at a container that changes all the time, until it is taken as it was read."""
 CONFLICTS = 5
 """Times that another worker may be first before the task gives way to it."""
-LEASE_WAIT = 2.0  # seconds to let another worker's upload of the dataset end
-LEASE_PAUSE = 0.05  # seconds
-LEASE_RENEWAL = 3.0  # seconds between renewals of a lease of 10 s
-
-ODDITIES = {
-    "link": "A symbolic link is not followed, so what it points to is not stored.",
-    "no regular file": "It is no regular file (a pipe, socket or device).",
-    "unreadable": "This worker's user may not read the folder.",
-    "too deep": "The folder is nested too deeply; nothing in it is stored.",
-}
 
 
 class Result(Enum):
-    """What an upload did."""
+    """What became of a dataset."""
 
     STORED = "stored"
     UNCHANGED = "unchanged"
@@ -72,8 +45,12 @@ class Result(Enum):
     """This worker does not see what was announced: it is announced again."""
 
 
+Outcomes = dict[str, Result | QuantifySyncError]
+"""By TUID: what became of each dataset, or why nothing did."""
+
+
 def upload(place: Workplace, message: Announcement) -> Result:
-    """Store a dataset and confirm it.
+    """Store one dataset and confirm it.
 
     Parameters
     ----------
@@ -89,317 +66,226 @@ def upload(place: Workplace, message: Announcement) -> Result:
     PermanentError
         This dataset can't be stored from here as things are.
     """
-    source = place.settings.source(message.source)
-    with _lease(place, message) as keep_lease:
+    outcomes = _upload_all(place, message.source, [message], why=message.why)
+    outcome = outcomes[message.tuid]
+    if isinstance(outcome, QuantifySyncError):
+        raise outcome
+    return outcome
+
+
+def upload_found(place: Workplace, message: DatasetsFound) -> Outcomes:
+    """Store several datasets that a sweep found, and confirm them.
+
+    Raises
+    ------
+    TransientError
+        None of them was confirmed: Redis or the catalogue is away.
+    PermanentError
+        None of them can be stored from here as things are.
+    """
+    return _upload_all(place, message.source, message.items, why="scan")
+
+
+def _upload_all(
+    place: Workplace, source_name: str, sightings: Sequence[Sighting], *, why: Why
+) -> Outcomes:
+    source = place.settings.source(source_name)
+    outcomes: Outcomes = {}
+    open_ = {seen.tuid: seen for seen in sightings}
+    names = [keys.upload(source_name, tuid) for tuid in open_]
+    with leases(place.redis, names) as keep_leases:
         for _ in range(CONFLICTS):
+            batch = _Batch(place, source, why, keep_leases)
+            outcomes |= batch.run(list(open_.values()))
+            open_ = {t: s for t, s in open_.items() if _conflicts(outcomes[t])}
+            if not open_:
+                break
+    return outcomes
+
+
+def _conflicts(outcome: Result | QuantifySyncError) -> bool:
+    return isinstance(outcome, ConflictError)
+
+
+class _Ready(NamedTuple):
+    """A dataset whose files are in the store.
+
+    Attributes
+    ----------
+    record
+        As the catalogue should have it.
+    known
+        As the catalogue has it.
+    described
+        Whether the sidecar in the store is that of `known`.
+    unchanged
+        Whether the catalogue says all that `record` says.
+    """
+
+    record: DatasetRecord
+    known: DatasetRecord | None
+    described: bool
+    unchanged: bool
+
+
+class _Batch:
+    """One try: what it read is void when another worker was first."""
+
+    def __init__(
+        self,
+        place: Workplace,
+        source: Source,
+        why: Why,
+        keep_leases: Callable[[], None],
+    ) -> None:
+        self._place = place
+        self._source = source
+        self._why = why
+        self._keep_leases = keep_leases
+
+    def run(self, sightings: Sequence[Sighting]) -> Outcomes:
+        tuids = [seen.tuid for seen in sightings]
+        name = self._source.name
+        with self._place.catalogue.read() as session:
+            known = queries.records(session, name, tuids)
+        now = presence.read_now(self._place.redis, name, tuids)
+        outcomes: Outcomes = {}
+        ready: list[_Ready] = []
+        for seen in sightings:
             try:
-                return _Upload(place, source, message, keep_lease).run()
-            except ConflictError:
-                logger.debug("%s was stored by another worker first", message.tuid)
-    raise ConflictError(
-        f"{message.tuid} was changed by another worker {CONFLICTS} times in a row; "
-        "it is compared again when it is announced again."
-    )
+                row, described = known.get(seen.tuid, (None, False))
+                one = self._make_ready(seen, row, now, described=described)
+            except QuantifySyncError as error:
+                outcomes[seen.tuid] = error
+                continue
+            if one is None:
+                outcomes[seen.tuid] = Result.NOT_YET
+            else:
+                ready.append(one)
+        return outcomes | self._finish(ready)
 
-
-class _lease:  # noqa: N801 - a context manager, used like a function
-    """Courtesy against double work: wait a little for another's upload to end."""
-
-    def __init__(self, place: Workplace, message: Announcement) -> None:
-        self._redis = place.redis
-        self._key = keys.upload(message.source, message.tuid)
-        self._token: str | None = None
-        self._renewed = 0.0
-
-    def __enter__(self) -> Self:
-        deadline = time.monotonic() + LEASE_WAIT
-        while not (token := presence.acquire(self._redis, self._key)):
-            if time.monotonic() > deadline:
-                return self
-            time.sleep(LEASE_PAUSE)
-        self._token, self._renewed = token, time.monotonic()
-        return self
-
-    def __call__(self) -> None:
-        """Renew the lease if it is time to."""
-        if self._token and time.monotonic() - self._renewed > LEASE_RENEWAL:
-            presence.renew(self._redis, self._key, self._token)
-            self._renewed = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        if self._token:
-            presence.release(self._redis, self._key, self._token)
-
-
-@dataclass
-class _Upload:
-    """One try: everything read before it is void when another worker was first."""
-
-    place: Workplace
-    source: Source
-    message: Announcement
-    keep_lease: _lease
-    stored: dict[Entry, Stored] = field(default_factory=dict)
-
-    def run(self) -> Result:
+    def _make_ready(
+        self,
+        seen: Sighting,
+        known: DatasetRecord | None,
+        now: presence.Now,
+        *,
+        described: bool,
+    ) -> _Ready | None:
+        """Put a dataset's files into the store; None if it is not as announced."""
         try:
-            container = find_container(self.source, self.message.folder)
-            listing = list_container(container, self.source.ignore, refresh=True)
+            container = find_container(self._source, seen.folder)
+            listing = list_container(container, self._source.ignore, refresh=True)
+            if listing.dataset is None or listing.newest_us < seen.newest_us:
+                return None
+            running = seen.tuid in now.running
+            if known and self._is_stored(known, listing, running=running):
+                return _Ready(known, known, described, unchanged=True)
+            draft = Draft(
+                place=self._place,
+                source=self._source,
+                tuid=seen.tuid,
+                folder=seen.folder,
+                container=container,
+                known=known,
+                running=running,
+                superseded=now.newest not in (None, seen.tuid),
+                reread=self._why == "settled"
+                or (known is not None and known.state is State.LIVE),
+            )
+            listing = draft.store(listing, between=self._keep_leases)
         except NotFoundError as error:
             logger.info("%s", error)
-            return Result.NOT_YET
-        if listing.dataset is None or listing.newest_us < self.message.newest_us:
-            return Result.NOT_YET
-        known, described = self._known()
-        running = bool(
-            presence.with_pulse(
-                self.place.redis, self.message.source, [self.message.tuid]
-            )
+            return None
+        record = draft.record(listing)
+        return _Ready(
+            record, known, described, known is not None and _alike(known, record)
         )
-        if known and self._is_stored(known, listing, running=running):
-            self._tell(known, listing.fingerprint, described=described)
-            return Result.UNCHANGED
-        listing = self._store(container, listing, known)
-        record = self._record(container, listing, known, running=running)
-        if known and _alike(known, record):
-            self._tell(known, listing.fingerprint, described=described)
-            return Result.UNCHANGED
-        written = self._commit(record, known)
-        self._tell(written.record, listing.fingerprint, history_id=written.history_id)
-        return Result.STORED
-
-    def _known(self) -> tuple[DatasetRecord | None, bool]:
-        """Return what the catalogue has, and whether the store describes it so."""
-        with self.place.catalogue.read() as session:
-            row = queries.get(session, self.message.source, self.message.tuid)
-            if row is None:
-                return None, False
-            return to_record(row), row.sidecar_version == row.version
 
     def _is_stored(
         self, known: DatasetRecord, listing: Listing, *, running: bool
     ) -> bool:
         return (
             known.fingerprint == listing.fingerprint
-            and known.store == self.place.store.identity
+            and known.store == self._place.store.identity
             and known.state is not State.FAILED
             and (known.state is not State.LIVE or running)
-            and self.message.why != "settled"
+            and self._why != "settled"
         )
 
-    def _store(
-        self, container: Path, listing: Listing, known: DatasetRecord | None
-    ) -> Listing:
-        """Put all files into the store; return the listing that they were read from."""
-        here = known if known and known.store == self.place.store.identity else None
-        for left in reversed(range(PASSES)):
-            keeper = FileKeeper(
-                store=self.place.store,
-                backend=self.place.backend(self.source),
-                container=container,
-                prefix=known.prefix if known else self._new_prefix(container),
-                known=here,
-                taken=frozenset(entry.path for entry in listing.entries),
-                patience=self.place.settings.timings.settle,
-            )
-            for entry in listing.entries:
-                self.keep_lease()
-                reread = entry.path == DATASET_FILE and (
-                    self.message.why == "settled"
-                    or (known is not None and known.state is State.LIVE)
-                )
-                if entry not in self.stored:
-                    self._keep(keeper, entry, reread=reread)
-            after = list_container(container, self.source.ignore, refresh=True)
-            # Confirmed is what was seen before it was read: whatever changed since
-            # then has other stats, and is announced again.
-            if after.fingerprint == listing.fingerprint or left == 0:
-                break
-            listing = after
-        return listing
-
-    def _keep(self, keeper: FileKeeper, entry: Entry, *, reread: bool) -> None:
-        try:
-            self.stored[entry] = keeper.keep(entry, reread=reread)
-        except FileNotFoundError:
-            logger.debug("%s vanished while it was stored", entry.path)
-
-    def _new_prefix(self, container: Path) -> str:
-        return dataset_prefix(
-            self.message.source, self.message.tuid, self._folder_name(container)
-        )
-
-    def _folder_name(self, container: Path) -> str:
-        named = parse_container(container.name)
-        return printable(named.name) if named else ""
-
-    def _record(
-        self,
-        container: Path,
-        listing: Listing,
-        known: DatasetRecord | None,
-        *,
-        running: bool,
-    ) -> DatasetRecord:
-        kept = [self.stored[e] for e in listing.entries if e in self.stored]
-        description = next((s.description for s in kept if s.description), None)
-        outcome = self._outcome(description, known, kept, running=running)
-        now = datetime.now(UTC)
-        defects = [defect for stored in kept for defect in stored.defects]
-        defects += [
-            Defect(path=oddity.path, kind=oddity.kind, detail=ODDITIES[oddity.kind])
-            for oddity in listing.oddities
-        ]
-        tuid = self.message.tuid
-        return DatasetRecord(
-            id=str(dataset_id(self.source.name, tuid)),
-            source=self.source.name,
-            alt_uid=tuid,
-            set_up=self.source.set_up,
-            scope=str(self.source.default_scope) if self.source.default_scope else None,
-            collected=collected(tuid, self.source.zone),
-            folder=self.message.folder,
-            prefix=known.prefix if known else self._new_prefix(container),
-            store=self.place.store.identity,
-            state=outcome.state,
-            ended=outcome.ended,
-            fingerprint=listing.fingerprint,
-            defects=tuple(defects),
-            created_at=known.created_at if known else now,
-            updated_at=now,
-            stored_at=now,
-            files=tuple(self._manifest(kept, known)),
-            history=known.history if known else (),
-            **self._described(description, known, self._folder_name(container)),
-        )
-
-    def _outcome(
-        self,
-        description: Description | None,
-        known: DatasetRecord | None,
-        kept: list[Stored],
-        *,
-        running: bool,
-    ) -> Outcome:
-        main = [s for s in kept if any(r.path == DATASET_FILE for r in s.records)]
-        if description is None and known and known.state is State.SYNCED and main:
-            return Outcome(known.state, known.ended)  # its main file did not change
-        newest = presence.read_newest(self.place.redis, self.source.name)
-        return completion(
-            description,
-            running=running,
-            superseded=newest is not None and newest.tuid != self.message.tuid,
-        )
-
-    def _described(
-        self,
-        description: Description | None,
-        known: DatasetRecord | None,
-        folder_name: str,
-    ) -> dict[str, Any]:
-        """Give the fields that come from `dataset.hdf5`, or were known of it."""
-        mine = {**self.source.attributes, "set-up": self.source.set_up}
-        if description is None:
-            if known is None:
-                return {"name": folder_name, "attributes": mine}
-            names = ("name", "tags", "variables", "format", "points", "filled")
-            same: dict[str, Any] = {name: getattr(known, name) for name in names}
-            return {**same, "attributes": {**known.attributes, **mine}}
-        return {
-            "name": description.name or folder_name,
-            "tags": tuple(description.tags),
-            "variables": tuple(dict(v) for v in description.variables),
-            "format": description.format,
-            "points": description.points,
-            "filled": description.filled,
-            "attributes": {**description.attributes, **mine},
-        }
-
-    def _manifest(
-        self, kept: list[Stored], known: DatasetRecord | None
-    ) -> Iterator[FileRecord]:
-        """Give the files there are, and those that were there: nothing is dropped."""
-        current = {record.path: record for stored in kept for record in stored.records}
-        yield from current.values()
-        moved = known is not None and known.store != self.place.store.identity
-        for record in known.files if known else ():
-            if record.path in current:
-                continue
-            # What is gone from the lab machine and was in another store can't be had.
-            status = FileStatus.BROKEN if moved else FileStatus.VANISHED
-            yield record.model_copy(update={"status": status})
-
-    def _commit(
-        self, record: DatasetRecord, known: DatasetRecord | None
-    ) -> queries.Written:
-        with self.place.catalogue.write() as session:
-            return queries.commit(
-                session,
-                record,
-                read_version=known.version if known else None,
-                event=_event(record, known),
-                worker=self.place.name,
-            )
-
-    def _tell(
-        self,
-        record: DatasetRecord,
-        fingerprint: str,
-        *,
-        described: bool = False,
-        history_id: int = 0,
-    ) -> None:
-        """Describe the dataset in the store, then confirm it.
+    def _finish(self, ready: list[_Ready]) -> Outcomes:
+        """Commit, then describe in the store, then confirm.
 
         In this order: a worker that is killed in between has confirmed nothing, so
-        the dataset comes again and its description is mended.
+        the datasets come again and what is missing is mended.
         """
-        if not described:
-            write_sidecar(self.place.catalogue, self.place.store, record)
+        changed = [one for one in ready if not one.unchanged]
+        written, outcomes = self._commit(changed)
+        stale = [one.record for one in ready if one.unchanged and not one.described]
+        write_sidecars(self._place.catalogue, self._place.store, written + stale)
+        unchanged = [one.record for one in ready if one.unchanged]
         confirm(
-            self.place,
-            self.source.name,
-            {self.message.tuid: fingerprint},
-            live={self.message.tuid} if record.state is State.LIVE else set(),
-            history_id=history_id,
+            self._place,
+            self._source.name,
+            {r.alt_uid: str(r.fingerprint) for r in written + unchanged},
+            live={r.alt_uid for r in written + unchanged if r.state is State.LIVE},
         )
+        outcomes |= {record.alt_uid: Result.STORED for record in written}
+        return outcomes | {record.alt_uid: Result.UNCHANGED for record in unchanged}
+
+    def _commit(self, ready: list[_Ready]) -> tuple[list[DatasetRecord], Outcomes]:
+        """Write all rows in one transaction, or each on its own if one conflicts."""
+        try:
+            return self._commit_together(ready), {}
+        except ConflictError as error:
+            if len(ready) == 1:
+                return [], {ready[0].record.alt_uid: error}
+        written: list[DatasetRecord] = []
+        outcomes: Outcomes = {}
+        for one in ready:
+            more, lost = self._commit([one])
+            written += more
+            outcomes |= lost
+        return written, outcomes
+
+    def _commit_together(self, ready: list[_Ready]) -> list[DatasetRecord]:
+        if not ready:
+            return []
+        wanted = [
+            commits.Commit(
+                one.record,
+                one.known.version if one.known else None,
+                _event(one.record, one.known),
+            )
+            for one in ready
+        ]
+        with self._place.catalogue.write() as session:
+            return commits.commit(session, wanted, worker=self._place.name)
 
 
 def confirm(
-    place: Workplace,
-    source: str,
-    stored: dict[str, str],
-    *,
-    live: set[str],
-    history_id: int = 0,
+    place: Workplace, source: str, stored: dict[str, str], *, live: set[str]
 ) -> None:
     """Confirm datasets in the name of the catalogue as it is now.
 
-    Parameters
-    ----------
-    place
-        This process's connections.
-    source, stored, live
-        As in `answers.confirm`.
-    history_id
-        Of the commit that is confirmed; a catalogue that has no such line later
-        was restored from a backup.
+    Parameters are those of `answers.confirm`.
     """
-    epoch = place.catalogue.epoch
+    if not stored:
+        return
+    epoch, high_water = place.catalogue.epoch, place.catalogue.high_water()
     mark = answers.read_mark(place.redis)
     if mark.epoch != epoch:  # Redis was emptied, or heard from another catalogue
         mark = settle_epoch(place.catalogue, place.redis, place.store.identity)
-    mark = mark._replace(high_water=history_id)
+    mark = mark._replace(high_water=high_water)
     answers.confirm(place.redis, source, mark, stored, live=live)
 
 
 def _event(record: DatasetRecord, known: DatasetRecord | None) -> str:
     if known is None or known.stored_at is None:
         return "stored"
-    if known.state is State.SYNCED and known.ended is not Ended.SETTLED:
-        main, before = record.file(DATASET_FILE), known.file(DATASET_FILE)
-        if main and before and main.sha256 != before.sha256:
-            return "re-opened"
+    main, before = record.file(DATASET_FILE), known.file(DATASET_FILE)
+    if known.state is State.SYNCED and main and before and main.sha256 != before.sha256:
+        return "re-opened"
     return "updated"
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
+from shared.catalogue.commits import insert_datasets
 from shared.catalogue.models import Dataset, File, History, Tag
-from shared.catalogue.queries import changed_rows, insert_dataset
+from shared.catalogue.queries import changed_rows
 from shared.catalogue.records import FileStatus, HistoryRecord, State
 from shared.catalogue.rows import (
     dataset_values,
@@ -138,7 +139,7 @@ def restore(session: Session, record: DatasetRecord) -> bool:
     session.execute(delete(Dataset).where(Dataset.id == record.id))
     values = dataset_values(record)
     # The record comes from the sidecar, so the store has the sidecar of its version.
-    insert_dataset(session, values | {"sidecar_version": record.version})
+    insert_datasets(session, [values | {"sidecar_version": record.version}])
     for table, rows in (
         (Tag, tag_values(record.id, record.tags)),
         (File, [file_values(record.id, file) for file in record.files]),

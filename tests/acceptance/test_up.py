@@ -37,6 +37,10 @@ def command(*arguments):
     return [sys.executable, "-m", "quantify_sync", *map(str, arguments)]
 
 
+def at(data_dir):
+    return f"--data-dir={data_dir}"
+
+
 def clean_environment(**more):
     mine = {k: v for k, v in os.environ.items() if not k.startswith("QUANTIFY_SYNC_")}
     return {**mine, **more}
@@ -107,7 +111,7 @@ class Up:
         self.output = data_dir.with_suffix(".txt")
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                command("up", directory, "--set-up", "fridge", "--data-dir", data_dir),
+                command("up", directory, "--set-up", "fridge", at(data_dir)),
                 env=clean_environment(),
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -158,7 +162,7 @@ def test_once_stores_every_dataset_byte_for_byte_and_the_next_once_nothing(
     quantify_directory, tmp_path
 ):
     data_dir = tmp_path / "sync"
-    arguments = ("up", "--once", "--data-dir", data_dir)
+    arguments = ("up", "--once", at(data_dir))
     first = run(*arguments, quantify_directory, "--set-up", "fridge")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "33 datasets stored, 0 unchanged, 2 with defects, 0 failed" in first.stdout
@@ -199,7 +203,7 @@ def test_once_ends_with_1_and_the_reason_when_datasets_failed(tmp_path):
         '[[sources]]\nname = "fridge"\nset_up = "fridge"\nbackend = "no-such-backend"\n'
         f"quantify_directory = {json.dumps(str(directory))}\n"
     )
-    ended = run("up", "--once", "--data-dir", data_dir)
+    ended = run("up", "--once", at(data_dir))
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert f"fridge {tuid} failed: " in ended.stdout
     assert "no-such-backend" in ended.stdout
@@ -213,7 +217,7 @@ def test_a_dataset_written_meanwhile_is_stored_and_told(up):
 
 
 def test_a_second_up_on_the_same_data_directory_is_refused(up):
-    second = run("up", "--data-dir", up.data_dir)
+    second = run("up", at(up.data_dir))
     assert second.returncode == 3
     assert "already running" in second.stderr
     assert str(up.process.pid) in second.stderr
@@ -274,16 +278,24 @@ def test_the_broker_of_a_running_stack_is_told_to_its_owner_only(up):
 
 
 def test_up_without_a_source_says_what_to_do(tmp_path):
-    ended = run("up", "--data-dir", tmp_path / "sync")
+    ended = run("up", at(tmp_path / "sync"))
     assert ended.returncode == 3
     assert "quantify-sync up DIRECTORY" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
+def test_the_options_may_stand_in_any_order(tmp_path):
+    directory = tmp_path / "quantify-data"
+    arguments = ("--data-dir", tmp_path / "sync", "--set-up", "fridge")
+    ended = run("up", directory, *arguments)
+    assert ended.returncode == 3
+    assert "does not exist" in ended.stderr
+
+
 def test_a_broker_that_is_away_is_told_at_once(tmp_path):
     measure(tmp_path / "quantify-data")
     ended = run(
-        *("up", tmp_path / "quantify-data", "--data-dir", tmp_path / "sync"),
+        *("up", tmp_path / "quantify-data", at(tmp_path / "sync")),
         *("--broker", "redis://:secret@127.0.0.1:1/0"),
     )
     assert ended.returncode == 4
@@ -295,13 +307,13 @@ def test_a_broker_that_is_away_is_told_at_once(tmp_path):
 def test_nothing_of_ours_is_written_below_the_quantify_directory(tmp_path):
     directory = tmp_path / "quantify-data"
     measure(directory)
-    ended = run("up", directory, "--data-dir", directory / "sync")
+    ended = run("up", directory, at(directory / "sync"))
     assert ended.returncode == 3
     assert "--data-dir" in ended.stderr
 
 
 def test_demo_stores_measurements_one_of_them_running(tmp_path):
-    ended = run("demo", "--once", "--data-dir", tmp_path / "sync")
+    ended = run("demo", "--once", at(tmp_path / "sync"))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "ls --state live" in ended.stdout
     stored = records(tmp_path / "sync")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import DataError
 
-from shared.catalogue import queries, repair
+from shared.catalogue import commits, queries, repair
 from shared.catalogue.models import Dataset, File, History, Tag
 from shared.catalogue.records import (
     DatasetRecord,
@@ -78,9 +78,15 @@ def make_record(tuid=TUID, source="fridge", **changes):
     return DatasetRecord.model_validate(values | changes)
 
 
+def commit(session, record, *, read_version, event, worker=None):
+    wanted = [commits.Commit(record, read_version, event)]
+    (written,) = commits.commit(session, wanted, worker=worker)
+    return written
+
+
 def insert(catalogue, record, event="stored"):
     with catalogue.write() as session:
-        return queries.commit(session, record, read_version=None, event=event)
+        return commit(session, record, read_version=None, event=event)
 
 
 def read(catalogue, tuid=TUID, source="fridge"):
@@ -98,8 +104,8 @@ def test_a_dataset_comes_back_as_it_was_committed(catalogue):
     record = make_record()
     written = insert(catalogue, record)
     back = read(catalogue)
-    assert written.record == back
-    assert written.history_id == catalogue.high_water()
+    assert written == back
+    assert catalogue.high_water() == 1
     assert back.version == 1
     assert [line.event for line in back.history] == ["stored"]
     outside = {"version", "created_at", "updated_at", "history"}
@@ -126,13 +132,10 @@ def test_what_no_database_holds_is_replaced_and_the_rest_is_kept(catalogue):
         error="x\0",
     )
     with catalogue.write() as session:
-        queries.commit(
-            session, record, read_version=None, event="failed", detail="\0\ud800"
-        )
+        commit(session, record, read_version=None, event="failed")
     back = read(catalogue)
     assert back.name == "a\ufffdb\ufffdc"
     assert back.attributes == {"nan": "nan", "deep": [{"inf": "-inf"}], "big": 2**70}
-    assert back.history[0].detail == "\ufffd\ufffd"
     assert DatasetRecord.model_validate_json(back.model_dump_json()) == back
 
 
@@ -163,11 +166,11 @@ def test_a_commit_replaces_tags_and_files_and_adds_to_the_history(catalogue):
         files=[make_file(sha256="77" * 32), make_file("new.txt")],
     )
     with catalogue.write() as session:
-        written = queries.commit(
+        written = commit(
             session, changed, read_version=1, event="re-opened", worker="w1"
         )
     back = read(catalogue)
-    assert written.record == back
+    assert written == back
     assert back.version == 2
     assert [file.path for file in back.files] == ["dataset.hdf5", "new.txt"]
     assert back.file("dataset.hdf5").sha256 == "77" * 32
@@ -183,14 +186,12 @@ def test_a_commit_on_an_old_version_changes_nothing(catalogue):
     insert(catalogue, make_record())
     stale = read(catalogue)
     with catalogue.write() as session:
-        queries.commit(session, stale, read_version=1, event="stored")
+        commit(session, stale, read_version=1, event="stored")
     with (
         pytest.raises(ConflictError, match="no longer at version 1"),
         catalogue.write() as session,
     ):
-        queries.commit(
-            session, stale.changed(name="late", files=[]), read_version=1, event="x"
-        )
+        commit(session, stale.changed(name="late", files=[]), read_version=1, event="x")
     back = read(catalogue)
     assert (back.version, back.name, len(back.files)) == (2, "grid 2d", 2)
     assert len(back.history) == 2
@@ -198,7 +199,7 @@ def test_a_commit_on_an_old_version_changes_nothing(catalogue):
 
 def test_a_dataset_that_is_gone_cannot_be_updated(catalogue):
     with pytest.raises(ConflictError), catalogue.write() as session:
-        queries.commit(session, make_record(), read_version=1, event="stored")
+        commit(session, make_record(), read_version=1, event="stored")
 
 
 def test_of_many_threads_each_commit_counts_once(catalogue):
@@ -211,9 +212,7 @@ def test_of_many_threads_each_commit_counts_once(catalogue):
             record = read(catalogue)
             try:
                 with catalogue.write() as session:
-                    queries.commit(
-                        session, record, read_version=record.version, event="e"
-                    )
+                    commit(session, record, read_version=record.version, event="e")
             except ConflictError as error:
                 conflicts.append(error)
             else:
@@ -268,13 +267,15 @@ def test_a_tuid_of_two_sources_needs_the_source_named(catalogue):
 
 
 def test_a_sidecar_counts_only_for_the_version_it_was_written_from(catalogue):
-    record = make_record()
-    insert(catalogue, record)
+    first = insert(catalogue, make_record())
     with catalogue.write() as session:
-        assert queries.mark_sidecar(session, record.id, 1)
-        assert not queries.mark_sidecar(session, record.id, 2)
+        assert commits.mark_sidecars(session, [first]) == []
+        second = commit(session, first, read_version=1, event="updated")
+        # Who wrote the first version's sidecar late is told to write the second's.
+        assert commits.mark_sidecars(session, [first]) == [second]
+        assert commits.mark_sidecars(session, [second]) == []
     with catalogue.read() as session:
-        assert queries.get(session, "fridge", TUID).sidecar_version == 1
+        assert queries.get(session, "fridge", TUID).sidecar_version == 2
 
 
 def test_a_broken_file_asks_for_a_new_upload(catalogue):
@@ -308,9 +309,7 @@ def test_only_failures_are_cleared(catalogue):
 def test_the_sidecar_text_rebuilds_the_same_catalogue(catalogue, tmp_path):
     insert(catalogue, make_record())
     with catalogue.write() as session:
-        queries.commit(
-            session, read(catalogue), read_version=1, event="stored", worker="w"
-        )
+        commit(session, read(catalogue), read_version=1, event="stored", worker="w")
     text = read(catalogue).model_dump_json()
     rebuilt = Catalogue(f"sqlite:///{tmp_path}/rebuilt.db")
     rebuilt.migrate()
@@ -327,7 +326,7 @@ def test_restoring_never_replaces_a_newer_row(catalogue):
     insert(catalogue, make_record())
     old = read(catalogue)
     with catalogue.write() as session:
-        queries.commit(session, old.changed(name="new"), read_version=1, event="stored")
+        commit(session, old.changed(name="new"), read_version=1, event="stored")
         assert not repair.restore(session, old)
     assert read(catalogue).name == "new"
 
@@ -347,7 +346,7 @@ def test_all_records_come_once_in_small_batches(catalogue):
         for number in range(7):
             record = make_record(f"20260302-015602-77{number}-e40978")
             ids.add(record.id)
-            queries.commit(session, record, read_version=None, event="stored")
+            commit(session, record, read_version=None, event="stored")
     records = list(iter_records(catalogue, batch=3))
     assert [record.id for record in records] == sorted(ids)
     assert all(len(record.files) == 2 for record in records)

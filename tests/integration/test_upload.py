@@ -26,6 +26,7 @@ from shared.errors import (
     UnknownSourceError,
 )
 from shared.names import from_wire
+from workers import lease
 from workers import upload as upload_module
 from workers.upload import Result, upload
 from workers.workplace import Workplace
@@ -443,21 +444,21 @@ class TestOtherWorkers:
         container = quantify_directory / LINE
         file = container / "dataset.hdf5"
         message = announce(container)
-        commit = upload_module._Upload._commit
+        commit = upload_module._Batch._commit
         slept = []
 
-        def sleeping(self, record, known):
+        def sleeping(self, ready):
             if not slept:
                 slept.append(True)
                 with h5py.File(file, "r+") as dataset:
                     dataset["y0"][0] = 99.0
                 other = Workplace(place.settings)
-                monkeypatch.setattr(upload_module, "LEASE_WAIT", 0.0)
+                monkeypatch.setattr(lease, "WAIT", 0.0)
                 assert upload(other, announce(container)) is Result.STORED
                 other.close()
-            return commit(self, record, known)
+            return commit(self, ready)
 
-        monkeypatch.setattr(upload_module._Upload, "_commit", sleeping)
+        monkeypatch.setattr(upload_module._Batch, "_commit", sleeping)
         upload(place, message)
         record = record_of(container)
         assert slept == [True]
@@ -469,7 +470,7 @@ class TestOtherWorkers:
     def test_two_workers_at_once_store_one_dataset_once(
         self, place, quantify_directory, announce, record_of, monkeypatch
     ):
-        monkeypatch.setattr(upload_module, "LEASE_WAIT", 0.0)
+        monkeypatch.setattr(lease, "WAIT", 0.0)
         container = quantify_directory / EXTRA
         message = announce(container)
         places = [Workplace(place.settings) for _ in range(4)]
@@ -497,7 +498,7 @@ class TestOtherWorkers:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(upload_module, "write_sidecar", killed)
+            patch.setattr(upload_module, "write_sidecars", killed)
             with pytest.raises(KeyboardInterrupt):
                 upload(place, announce(container))
         assert answer_of(place, container) is None

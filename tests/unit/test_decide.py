@@ -8,12 +8,9 @@ F, G = "f" * 32, "e" * 32
 STORED = Known(fingerprint=F, live=False, here=True, described=True, failed=False)
 
 
-def test_a_new_dataset_that_is_being_written_goes_before_old_data():
-    assert decide(F, "write", None, running=True) is Action.UPLOAD
-
-
-def test_what_a_sweep_found_waits_behind_fresh_data():
-    assert decide(F, "scan", None, running=False) is Action.BACKLOG
+@pytest.mark.parametrize("why", ["write", "scan", "settled"])
+def test_a_new_dataset_is_uploaded(why):
+    assert decide(F, why, None, running=True) is Action.UPLOAD
 
 
 @pytest.mark.parametrize("why", ["write", "scan"])
@@ -23,7 +20,7 @@ def test_what_is_stored_is_confirmed_without_another_upload(why):
 
 def test_a_change_is_uploaded():
     assert decide(G, "write", STORED, running=False) is Action.UPLOAD
-    assert decide(G, "scan", STORED, running=False) is Action.BACKLOG
+    assert decide(G, "scan", STORED, running=False) is Action.UPLOAD
 
 
 def test_a_settled_run_is_read_again_even_if_its_stats_are_those_stored():
@@ -36,11 +33,11 @@ def test_a_settled_run_is_read_again_even_if_its_stats_are_those_stored():
 )
 def test_a_row_that_lacks_something_is_no_answer(lacking):
     assert decide(F, "scan", STORED._replace(**lacking), running=False) is (
-        Action.BACKLOG
+        Action.UPLOAD
     )
 
 
 def test_a_run_stored_live_is_confirmed_while_it_runs_and_looked_at_when_it_ended():
     live = STORED._replace(live=True)
     assert decide(F, "scan", live, running=True) is Action.CONFIRM
-    assert decide(F, "scan", live, running=False) is Action.BACKLOG
+    assert decide(F, "scan", live, running=False) is Action.UPLOAD

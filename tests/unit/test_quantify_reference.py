@@ -36,6 +36,12 @@ def to_gridded_dataset():
         if os.environ.get("CI_QUANTIFY") == "1":
             pytest.fail("CI_QUANTIFY=1, but quantify-core is not installed")
         pytest.skip("quantify-core is not installed (extra [quantify])")
+    if xr.Dataset().update({}) is None:
+        # Quantify's function uses the value that newer xarray no longer returns.
+        reason = f"xarray {xr.__version__} breaks quantify-core 0.9.1: install an older"
+        if os.environ.get("CI_QUANTIFY") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
     with warnings.catch_warnings():
         # Quantify and what it imports warn of their own deprecations.
         warnings.simplefilter("ignore")

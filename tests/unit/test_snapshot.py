@@ -30,8 +30,9 @@ import xarray as xr
 path, rounds = sys.argv[1], int(sys.argv[2])
 n = 2000
 for value in range(rounds):
+    y = np.full(n, float(value))
     ds = xr.Dataset(
-        {"y0": ("dim_0", np.full(n, float(value))), "y1": ("dim_0", np.full(n, float(value)))},
+        {"y0": ("dim_0", y), "y1": ("dim_0", y)},
         coords={"x0": ("dim_0", np.arange(float(n)))},
     )
     ds.to_netcdf(path, engine="h5netcdf", invalid_netcdf=True)

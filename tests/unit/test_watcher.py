@@ -174,6 +174,19 @@ def test_files_that_are_never_closed_do_not_fill_the_memory():
     assert len(translator._modified) <= MAX_OPEN
 
 
+def test_a_write_as_macos_tells_it():
+    """FSEvents coalesces: a modify may be told with the creation, or again."""
+    events = [
+        DirCreatedEvent(f"{ROOT}/{FOLDER}"),
+        FileCreatedEvent(DATASET),
+        FileModifiedEvent(DATASET),
+        FileCreatedEvent(DATASET),
+        FileModifiedEvent(DATASET),
+    ]
+    told = kinds(*events, closes=False)
+    assert told == ["created", "appeared", "writing", "appeared", "writing"]
+
+
 def test_the_librarys_overflow_warning_is_heard(tmp_path):
     lost = []
     watcher = Watcher(

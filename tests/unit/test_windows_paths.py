@@ -96,13 +96,6 @@ def test_a_write_as_windows_tells_it():
     ]
 
 
-def test_a_write_as_macos_tells_it():
-    """FSEvents coalesces: created and modified may come again with each event."""
-    root = "/Users/lab/quantify-data"
-    translator = Translator(PureWindowsPath(r"C:\data"), closes=False)
-    assert list(translator.translate(FileModifiedEvent(f"{root}/20260301"))) == []
-
-
 def test_a_rename_is_gone_and_touched():
     event = DirMovedEvent(
         rf"C:\data\20260301\{NAME}", rf"\\?\C:\data\20260301\{NAME}-2"

@@ -1,0 +1,109 @@
+"""`rebuild`: the catalogue from the store alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quantify_sync.place import Place
+from quantify_sync.rebuild import rebuild
+from shared import answers
+from shared.catalogue.search import iter_records
+from shared.storekeys import sidecar_key
+from workers.upload import Result
+
+GRID = "20260302/20260302-015602-771-e40978-grid_2d"
+
+
+def everything(place):
+    return {record.id: record for record in iter_records(place.catalogue)}
+
+
+@pytest.fixture
+def lose_catalogue(settings):
+    def lose():
+        for path in settings.data_dir.glob("catalogue.sqlite*"):
+            path.unlink()
+
+    return lose
+
+
+def test_a_lost_catalogue_comes_back_the_same(
+    place, store_again, quantify_directory, settings, run, lose_catalogue
+):
+    for container in sorted(quantify_directory.glob("*/*")):
+        assert store_again(container) is Result.STORED
+    before, epoch = everything(place), place.catalogue.epoch
+    place.catalogue.dispose()
+    lose_catalogue()
+
+    assert run("rebuild").startswith(f"{len(before)} dataset(s) restored; 0 were")
+
+    assert len(before) == 33
+    with Place(settings) as front:
+        assert everything(front) == before
+        assert front.catalogue.epoch != epoch
+        assert answers.read_mark(front.redis).epoch == front.catalogue.epoch
+    assert "0 broken" in run("verify")
+
+
+def test_after_a_rebuild_nothing_is_uploaded_twice(
+    stored, store_again, run, lose_catalogue
+):
+    stored.catalogue.dispose()
+    lose_catalogue()
+    run("rebuild")
+
+    assert store_again(GRID) is Result.UNCHANGED
+
+
+def test_what_the_catalogue_knows_better_stays(stored, front, settings):
+    before = everything(front)
+
+    done = rebuild(front)
+
+    assert (done.restored, done.kept, done.unreadable) == (0, len(before), ())
+    assert everything(front) == before
+
+
+def test_the_epoch_is_new_without_redis_too(stored, run, without_redis):
+    before = stored.catalogue.epoch
+
+    run("rebuild")
+
+    assert stored.catalogue.epoch != before
+
+
+def test_a_description_that_cannot_be_read_is_named_and_the_rest_restored(
+    stored, front, run, object_file, lose_catalogue
+):
+    records = list(everything(front).values())
+    broken, foreign = (object_file(sidecar_key(r.prefix)) for r in records[:2])
+    foreign.write_bytes(object_file(sidecar_key(records[2].prefix)).read_bytes())
+    broken.write_text("{", "utf-8")
+    front.catalogue.dispose()
+    stored.catalogue.dispose()
+    lose_catalogue()
+
+    told = run("rebuild", code=1)
+
+    assert "can't be read" in told
+    assert "of another place" in told
+    assert "4 dataset(s) restored" in told
+
+
+def test_a_store_that_was_moved_is_known_by_its_new_address(
+    stored, front, settings, tmp_path, lose_catalogue
+):
+    before = everything(front)
+    moved = Path(settings.data_dir / "store").rename(tmp_path / "moved")
+    front.catalogue.dispose()
+    stored.catalogue.dispose()
+    lose_catalogue()
+
+    with Place(settings.model_copy(update={"store": moved.as_uri()})) as place:
+        rebuild(place)
+
+        assert {r.store for r in everything(place).values()} == {place.store.identity}
+        assert everything(place).keys() == before.keys()

@@ -1,0 +1,222 @@
+"""`status`, `retry`, `resync`: how things stand, and another try."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from sqlalchemy import update
+
+from quantify_sync.place import Place
+from quantify_sync.status import read_status
+from shared import answers, listings, presence, queues, refusals, requests
+from shared.catalogue import queries
+from shared.catalogue.models import Dataset
+from shared.catalogue.records import State
+from shared.fingerprint import Entry, Listing
+from shared.presence import Agent
+
+GRID = "20260302-015602-771-e40978"
+STRANGER = "20260101-000000-000-abcdef"
+
+
+@pytest.fixture
+def agent(stored):
+    def write(**values):
+        seconds, microseconds = stored.redis.time()
+        now = seconds + microseconds / 1e6
+        fields = {
+            "host": "lab-pc",
+            "pid": 1,
+            "version": "0.1.0",
+            "clock": now,
+            "started": now - 100,
+        }
+        presence.write_agent(stored.redis, "fridge", Agent(**{**fields, **values}))
+        return now
+
+    return write
+
+
+@pytest.fixture
+def failed_row(stored):
+    """A dataset whose row says that it failed."""
+    with stored.catalogue.write() as session:
+        session.execute(
+            update(Dataset)
+            .where(Dataset.alt_uid == GRID)
+            .values(state=State.FAILED, error="the disk said no")
+        )
+
+
+def refuse(place, tuid, error="too strange"):
+    answers.fail(
+        place.redis, "fridge", tuid, fingerprint="0" * 32, worker="0", error=error
+    )
+
+
+def test_the_catalogue_is_counted(stored, front):
+    now = read_status(front)
+
+    assert now.states == {State.SYNCED: 6}
+    assert now.with_defects == 1  # the half file
+    assert (now.broker_answers, now.catalogue_error) == (True, None)
+
+
+def test_a_producer_is_told_with_age_and_clock(stored, front, agent):
+    agent(datasets=33, unanswered=2, oldest=None, message="slow drive")
+
+    producer = read_status(front).sources[0].producer
+
+    assert (producer.host, producer.datasets, producer.message) == (
+        "lab-pc",
+        33,
+        "slow drive",
+    )
+    assert 0 <= producer.age < 25
+    assert abs(producer.clock_offset) < 5
+
+
+def test_a_clock_that_is_wrong_is_told_and_spoils_no_age(stored, front, agent):
+    now = agent()
+    agent(clock=now + 3600, oldest=now + 3000)
+
+    producer = read_status(front).sources[0].producer
+
+    assert producer.clock_offset == pytest.approx(3600, abs=5)
+    assert producer.waiting == pytest.approx(600)
+
+
+def test_no_producer_is_told_with_the_remedy(stored, run):
+    assert "start 'quantify-sync producer'" in run("status")
+
+
+def test_messages_that_wait_are_counted_by_queue(stored, settings):
+    source = settings.sources[0].model_copy(update={"queue": "fridge_1"})
+    with Place(settings.model_copy(update={"sources": (source,)})) as place:
+        stored.redis.rpush(queues.with_suffix(queues.BACKLOG, "fridge_1"), "a", "b")
+        stored.redis.rpush(queues.EVENTS, "a")
+
+        depths = read_status(place).queues
+
+    assert (depths["backlog.fridge_1"], depths["events"], depths["uploads"]) == (
+        2,
+        1,
+        0,
+    )
+
+
+def test_failures_of_row_and_of_redis_are_told_with_the_command(
+    failed_row, stored, front
+):
+    refuse(stored, STRANGER)
+
+    failures = read_status(front).failures
+
+    assert {f.tuid: f.reason for f in failures} == {
+        GRID: "the disk said no",
+        STRANGER: "too strange",
+    }
+    assert f"quantify-sync retry {GRID} --source fridge" in [
+        failure.command for failure in failures
+    ]
+
+
+def test_refused_messages_are_counted(stored, run):
+    refusals.count(stored.redis, "of version 7")
+
+    assert "Refused 1 message(s): of version 7" in run("status")
+
+
+def test_duplicates_and_strays_are_shown(stored, run, agent):
+    agent(duplicates=("20260302/copy",), strays=("notes",))
+
+    told = run("status")
+
+    assert "second folder of a TUID, not synced: 20260302/copy" in told
+    assert "neither day nor dataset, not synced: notes" in told
+
+
+def test_what_two_listings_disagree_about_is_shown(stored, run):
+    ours = Listing(GRID, (Entry("dataset.hdf5", 10, 1_000_000),))
+    theirs = Listing(GRID, (Entry("dataset.hdf5", 9, 1_000_000),))
+    listings.write(stored.redis, "fridge", GRID, ours, side="producer")
+    assert "no worker has looked at it yet" in run("status")
+    listings.write(stored.redis, "fridge", GRID, theirs, side="worker")
+
+    told = run("status")
+
+    assert f"disagree about {GRID}: dataset.hdf5: 10 bytes" in told
+
+
+def test_without_redis_the_catalogue_is_still_told(stored, run, without_redis):
+    told = run("status")
+
+    assert "6 synced" in told
+    assert "Redis      is not running" in told
+
+
+def test_without_a_catalogue_the_rest_is_still_told(run):
+    assert "There is no catalogue" in run("status")
+
+
+def test_status_as_json_holds_the_same(stored, run):
+    assert json.loads(run("status", "--json"))["states"] == {"synced": 6}
+
+
+def test_no_password_is_shown(settings, place):
+    url = settings.broker.replace("redis://", "redis://:hunter2@")
+    with Place(settings.model_copy(update={"broker": url})) as front:
+        text = read_status(front).model_dump_json()
+
+    assert "hunter2" not in text
+
+
+def test_retry_clears_the_answers_and_asks_the_producer(failed_row, stored, run):
+    refuse(stored, GRID)
+
+    assert "1 dataset(s)" in run("retry", GRID)
+
+    assert answers.read_failures(stored.redis, "fridge") == {}
+    assert requests.read(stored.redis, "fridge").verb == "compare"
+    with stored.catalogue.read() as session:
+        assert queries.find(session, GRID).state == State.FOUND
+
+
+def test_retry_of_what_was_refused_before_it_was_stored(stored, run):
+    refuse(stored, STRANGER)
+
+    run("retry", STRANGER)
+
+    assert answers.read_failures(stored.redis, "fridge") == {}
+
+
+def test_retry_failed_takes_all_that_failed(failed_row, stored, run):
+    refuse(stored, STRANGER)
+
+    assert "2 dataset(s)" in run("retry", "--failed")
+
+    assert answers.read_failures(stored.redis, "fridge") == {}
+    assert "Nothing has failed" in run("retry", "--failed")
+
+
+def test_retry_wants_either_a_tuid_or_all(stored, run):
+    run("retry", code=2)
+    run("retry", GRID, "--failed", code=2)
+
+
+def test_retry_of_an_unknown_dataset_is_refused(stored, run):
+    assert "no dataset" in run("retry", STRANGER, code=3)
+
+
+def test_resync_asks_for_everything(stored, run):
+    run("resync")
+
+    assert requests.read(stored.redis, "fridge").verb == "everything"
+    assert "not in this machine's configuration" in run(
+        "resync", "--source", "another", code=3
+    )
+
+
+def test_what_needs_redis_says_so(stored, run, without_redis):
+    assert "Redis is not reachable" in run("resync", code=4)
