@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TICK = 0.5  # s between two readings of the answers while any is awaited
-IDLE_TICK = 5.0  # s between two looks for requests when nothing is awaited
+IDLE_TICK = 2.0  # s between two looks for requests when nothing is awaited
 BROKER_WAIT = 1.0  # s until Redis is tried again
 LOOKS = 200  # changed containers listed in one tick; ~0.1 ms each on a local disk
 WHOLE_SHARE = 200
@@ -172,7 +172,8 @@ class SourceAgent:
 
     def _tick(self, now: float) -> None:
         waits = len(self._ledger) > 0
-        self._next_tick = now + (TICK if waits else IDLE_TICK)
+        busy = waits or self._status.untold
+        self._next_tick = now + (TICK if busy else IDLE_TICK)
         self._schedule(now)
         if now < self._away_until:
             return

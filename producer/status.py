@@ -52,6 +52,11 @@ class Status:
         """Whether the first sweep is done."""
         return self._now.swept
 
+    @property
+    def untold(self) -> bool:
+        """Whether something changed since the last sign of life."""
+        return self._now != self._told
+
     def tell(self, **changed: Any) -> None:
         """Change fields of the next sign of life."""
         self._now = self._now.model_copy(update=changed)
@@ -101,7 +106,7 @@ class Status:
         if since < BEAT_AT_MOST:
             return True
         self.tell(**count(now)._asdict())
-        if since < BEAT and self._now == self._told:
+        if since < BEAT and not self.untold:
             return True
         kept = since > AGENT_SECONDS / 2 or self._announcer.remembers_agent()
         self._announcer.agent(self._now.model_copy(update={"clock": time.time()}))

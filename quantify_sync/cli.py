@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path  # noqa: TC003 - Typer evaluates annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +65,7 @@ def _common_first(args: Sequence[str]) -> list[str]:
         if arg == "--":
             others += [arg, *rest]
         elif arg in _EVERYWHERE:
-            first += [arg, *(value for value, _ in zip(rest, "1", strict=False))]
+            first += [arg, *islice(rest, 1)]
         elif arg.startswith(tuple(f"{option}=" for option in _EVERYWHERE)):
             first.append(arg)
         else:

@@ -45,6 +45,11 @@ class Progress(NamedTuple):
     messages: tuple[str, ...]
 
     @property
+    def in_step(self) -> int:
+        """Datasets that are stored as they are on disk."""
+        return max(self.datasets - self.unsettled - self.failed, 0)
+
+    @property
     def done(self) -> bool:
         """Whether nothing is left to do."""
         return self.swept and self.unsettled == 0 and self.waiting == 0

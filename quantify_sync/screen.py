@@ -61,7 +61,7 @@ class PlainScreen:
             emoji=False,
             color_system=None,
         )
-        self._told: Progress | None = None
+        self._told = ""
 
     def begin(self, places: Mapping[str, str]) -> None:
         """Tell where things are, a line each."""
@@ -74,10 +74,10 @@ class PlainScreen:
             self._line("  ".join(_cells(entry)))
 
     def show(self, progress: Progress) -> None:
-        """Tell when the backlog is stored."""
-        if progress.done and not (self._told and self._told.done):
-            self._line(f"{progress.datasets} datasets are in step")
-        self._told = progress
+        """Tell when the backlog is stored, and how many there are then."""
+        if progress.done and (counts := _counts(progress)) != self._told:
+            self._line(counts)
+            self._told = counts
 
     def complain(self, message: str) -> None:
         """Tell what is wrong, on the same stream, so that the order is kept."""
@@ -152,17 +152,16 @@ class LiveScreen:
         if not progress.swept:
             line.add_row(Text("Looking through the directories …"))
             return line
-        done = progress.datasets - progress.unsettled
-        counts = f"{max(done, 0)} of {progress.datasets} datasets in step"
-        if progress.failed:
-            counts += f", {progress.failed} failed"
+        counts = Text(_counts(progress))
         if self._in_step:
-            line.add_row(Text(counts))
+            line.add_row(counts)
         else:
             bar = ProgressBar(
-                total=max(progress.datasets, 1), completed=max(done, 0), width=BAR_WIDTH
+                total=max(progress.datasets, 1),
+                completed=progress.in_step + progress.failed,
+                width=BAR_WIDTH,
             )
-            line.add_row(bar, Text(counts))
+            line.add_row(bar, counts)
         return line
 
     def _table(self) -> Table:
@@ -175,6 +174,11 @@ class LiveScreen:
             cells[5].stylize(STATE_STYLES.get(entry.state, ""))
             table.add_row(*cells)
         return table
+
+
+def _counts(progress: Progress) -> str:
+    counts = f"{progress.in_step} of {progress.datasets} datasets in step"
+    return f"{counts}, {progress.failed} failed" if progress.failed else counts
 
 
 def _cells(entry: Entry) -> list[str]:

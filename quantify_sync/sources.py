@@ -216,9 +216,11 @@ def _editing(path: Path) -> Iterator[list[str]]:
                 file.write("".join(f"{line}\n" for line in lines))
                 file.flush()
                 os.fsync(file.fileno())
-            lock.replace(path)
-        finally:
-            lock.unlink(missing_ok=True)
+        except BaseException:
+            lock.unlink()
+            raise
+        # From here on the lock may be another's.
+        lock.replace(path)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"{path} can't be edited ({error}): mend its permissions and those of "

@@ -17,7 +17,7 @@ from shared.catalogue.search import iter_records
 from shared.errors import ConflictError, DamagedFileError, NotFoundError
 from shared.models import Model
 from shared.storekeys import sidecar_key
-from workers.sidecar import write_sidecar
+from workers.sidecar import write_sidecars
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -191,11 +191,11 @@ def _mend_sidecar(place: Place, seen: DatasetRecord) -> bool:
             return False
         record, marked = to_record(row), row.sidecar_version
     if marked < record.version:  # a commit of this moment, or one whose worker died
-        write_sidecar(place.catalogue, place.store, record)
+        write_sidecars(place.catalogue, place.store, [record])
         return record.version == seen.version
     if _sidecar(place.store, key) == record:
         return False
-    write_sidecar(place.catalogue, place.store, record)
+    write_sidecars(place.catalogue, place.store, [record])
     return True
 
 

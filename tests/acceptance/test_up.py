@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from hashlib import sha256
 
 import psutil
@@ -80,8 +81,11 @@ def alive(pids):
 
 def descendants(process):
     """Everything that `up` started: process id → its command line."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    return {child.pid: " ".join(child.cmdline()) for child in children}
+    lines = {}
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            lines[child.pid] = " ".join(child.cmdline())
+    return lines
 
 
 def child(process, words):

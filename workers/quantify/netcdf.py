@@ -232,4 +232,4 @@ def _write_variable(
 
 def _write_attributes(thing: h5py.File | h5py.Dataset, attrs: dict[str, Any]) -> None:
     for name, value in attrs.items():
-        thing.attrs[name.replace("/", "_")] = attributes.netcdf(value)
+        attributes.write(thing, name.replace("/", "_"), attributes.netcdf(value))

@@ -262,11 +262,11 @@ def _values(dataset: h5py.Dataset) -> np.ndarray[Any, Any]:
 def _attributes(thing: h5py.File | h5py.Dataset) -> dict[str, Any]:
     """Return the attributes that are the user's, as plain Python values."""
     found = {}
-    for name in thing.attrs:
+    for name in attributes.names(thing):
         if name in _BOOKKEEPING:
             continue
         try:
-            found[attributes.text(name)] = attributes.plain(thing.attrs[name])
+            found[attributes.text(name)] = attributes.read(thing, name)
         except TypeError:
             logger.debug("attribute %r of %s has no plain value", name, thing.name)
     return found

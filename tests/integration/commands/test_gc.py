@@ -88,7 +88,7 @@ def test_a_dry_run_only_tells(changed, run, age, objects):
 
 
 def test_a_dataset_whose_description_is_gone_keeps_everything(
-    changed, run, age, objects, settings, object_file
+    *, changed, run, age, objects, settings, object_file
 ):
     prefix = quantify_sync.show(TUID, settings=settings).prefix
     object_file(sidecar_key(prefix)).unlink()

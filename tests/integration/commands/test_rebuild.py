@@ -30,7 +30,7 @@ def lose_catalogue(settings):
 
 
 def test_a_lost_catalogue_comes_back_the_same(
-    place, store_again, quantify_directory, settings, run, lose_catalogue
+    *, place, store_again, quantify_directory, settings, run, lose_catalogue
 ):
     for container in sorted(quantify_directory.glob("*/*")):
         assert store_again(container) is Result.STORED

@@ -47,7 +47,7 @@ def test_a_store_as_it_should_be_is_clean(stored, run):
 @pytest.mark.parametrize("path", ["dataset.hdf5", "dataset.nc", "snapshot.json"])
 @pytest.mark.parametrize("damage", ["flipped", "deleted"])
 def test_a_broken_object_is_found_and_an_upload_heals_it(
-    stored, run, key_of, object_file, store_again, path, damage
+    *, stored, run, key_of, object_file, store_again, path, damage
 ):
     broken = object_file(key_of(path))
     if damage == "flipped":
@@ -120,7 +120,7 @@ def test_only_what_is_asked_for_is_compared(stored, front, key_of, object_file):
 
 
 def test_without_redis_the_catalogue_is_marked_all_the_same(
-    stored, run, without_redis, key_of, object_file, settings
+    *, stored, run, without_redis, key_of, object_file, settings
 ):
     object_file(key_of("dataset.nc")).unlink()
 

@@ -1,0 +1,185 @@
+"""The command line as a whole: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from quantify_sync import exits
+from quantify_sync.cli import app, main
+from shared.catalogue.records import DatasetRecord
+from shared.version import installed_version
+
+GRID = "20260302-015602-771-e40978"
+HALF = "20260311-111137-526-ab9adc"
+COMMANDS = (
+    *("up", "demo", "producer", "worker", "ls", "show", "get", "status", "retry"),
+    *("resync", "verify", "rebuild", "gc", "check", "sources"),
+)
+
+
+def test_ls_lists_the_newest_first(stored, run):
+    lines = run("ls").splitlines()
+
+    assert lines[0].split()[:3] == ["TUID", "name", "set-up"]
+    assert [line[:26] for line in lines[1:]] == sorted(
+        (line[:26] for line in lines[1:]), reverse=True
+    )
+    assert len(lines) == 7
+
+
+def test_what_is_piped_is_not_cut(stored, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+
+    assert f"{GRID}" in run("ls", "--name", "grid*")
+
+
+def test_ls_as_json_is_one_object_a_line(stored, run):
+    lines = run("ls", "--json", "--limit", 2).splitlines()
+
+    assert [json.loads(line)["set_up"] for line in lines] == ["dilution_fridge_1"] * 2
+
+
+def test_ls_without_a_match_says_so(stored, run):
+    assert run("ls", "--tag", "no such tag") == "No dataset matches.\n"
+
+
+def test_ls_refuses_a_time_that_is_none(stored, run):
+    assert "is no time" in run("ls", "--since", "soonish", code=exits.REFUSED)
+
+
+def test_show_tells_files_with_checksums_and_defects(stored, run, settings):
+    told = run("show", HALF)
+
+    assert "damaged" in told
+    assert "Defects" in told
+    assert "History" in told
+
+
+def test_show_as_json_is_the_whole_record(stored, run):
+    record = DatasetRecord.model_validate_json(run("show", GRID, "--json"))
+
+    assert record.alt_uid == GRID
+    assert {len(file.sha256) for file in record.files} == {64}
+
+
+def test_a_name_cannot_command_the_terminal(
+    stored, run, store_again, quantify_directory
+):
+    container = quantify_directory / "20260310/20260310-101010-101-aaaaaa-[red]\x1b[2J"
+    container.mkdir(parents=True)
+    (container / "dataset.hdf5").write_bytes(b"")
+    store_again(container)
+
+    told = run("ls")
+
+    assert "\x1b" not in told
+    assert "[red]" in told
+
+
+def test_an_error_is_one_line_on_standard_error_without_traceback(stored, run):
+    result = CliRunner().invoke(app, ["show", "20200101-000000-000-000000"])
+
+    assert result.exit_code == exits.REFUSED
+    assert result.stdout == ""
+    assert result.stderr.startswith("The catalogue has no dataset")
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_service_that_is_away_has_an_exit_code_of_its_own(configured, run):
+    # A folder where the catalogue should be.
+    (configured.parent / "catalogue.sqlite").mkdir()
+
+    run("ls", code=exits.UNAVAILABLE)
+
+
+def test_ctrl_c_has_the_customary_exit_code(stored, monkeypatch, run):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("quantify_sync.client.search", interrupted)
+
+    run("ls", code=exits.INTERRUPTED)
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+@pytest.mark.parametrize("form", ["apart", "joined"])
+def test_the_data_directory_may_stand_before_or_behind_the_command(
+    *, stored, run, settings, monkeypatch, where, form
+):
+    monkeypatch.setenv("QUANTIFY_SYNC_DATA_DIR", "/nowhere")
+    value = str(settings.data_dir)
+    option = ["--data-dir", value] if form == "apart" else [f"--data-dir={value}"]
+    args = [*option, "ls"] if where == "before" else ["ls", *option]
+
+    assert GRID in run(*args)
+
+
+def test_a_configuration_that_is_named_must_be_there(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("QUANTIFY_SYNC_CONFIG", "/restored/after/the/test")
+
+    assert "There is no configuration at" in run(
+        "status", "--config", tmp_path / "no.toml", code=exits.REFUSED
+    )
+
+
+def test_sources_are_added_listed_and_removed(run, tmp_path):
+    (tmp_path / "second").mkdir()
+
+    run("sources", "add", "two", tmp_path / "second", "--set-up", "s", "--queue", "q")
+
+    listed = [
+        json.loads(line) for line in run("sources", "list", "--json").splitlines()
+    ]
+    assert [source["name"] for source in listed] == ["fridge", "two"]
+    assert "two" in run("sources", "list")
+    run("sources", "remove", "two")
+    assert "two" not in run("sources", "list")
+
+
+def test_a_pair_without_a_value_is_a_usage_error(run, tmp_path):
+    add = ("sources", "add", "two", tmp_path, "--set-up", "s", "--attribute", "x")
+
+    run(*add, code=exits.USAGE)
+
+
+def test_main_ends_with_the_exit_code(configured, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == exits.OK
+    assert capsys.readouterr().out.strip() == installed_version()
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from quantify_sync.cli import main\n"
+        "try:\n    main(['--help'])\n"
+        "except SystemExit as ended:\n    assert ended.code == 0\n"
+        "heavy = {'xarray', 'h5py', 'sqlalchemy', 'obstore', 'celery', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, encoding="utf-8"
+    )
+
+    for command in COMMANDS:
+        assert f" {command} " in done.stdout
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "quantify_sync", "--version"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.stdout.strip() == installed_version()

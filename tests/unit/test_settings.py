@@ -1,0 +1,104 @@
+"""The configuration: file, environment, and what is wrong with either."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from shared.errors import ConfigurationError, UnknownSourceError
+from shared.settings import DEFAULT_BROKER, config_path, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch):
+    for name in os.environ:
+        if name.startswith("QUANTIFY_SYNC_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "quantify-sync.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return write
+
+
+def source(**changes):
+    values = {"name": "fridge", "quantify_directory": "/data", "set_up": "s"}
+    lines = [f"{key} = {value!r}" for key, value in (values | changes).items()]
+    return "\n".join(["[[sources]]", *lines, ""])
+
+
+def test_without_a_file_everything_lies_in_the_data_directory(tmp_path):
+    settings = load_settings(data_dir=tmp_path)
+
+    assert settings.store == (tmp_path / "store").as_uri()
+    assert settings.catalogue == f"sqlite:///{tmp_path.as_posix()}/catalogue.sqlite"
+    assert (settings.broker, settings.sources) == (DEFAULT_BROKER, ())
+
+
+def test_the_environment_goes_above_the_file(written, monkeypatch):
+    path = written('broker = "redis://file/0"\n[timings]\nsettle = 5.0\n')
+    monkeypatch.setenv("QUANTIFY_SYNC_BROKER", "redis://environment/0")
+    monkeypatch.setenv("QUANTIFY_SYNC_TIMINGS__SETTLE", "1.5")
+
+    settings = load_settings(path)
+
+    assert settings.broker == "redis://environment/0"
+    assert settings.timings.settle == 1.5
+
+
+def test_the_file_is_the_named_one_else_that_of_the_data_directory(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("QUANTIFY_SYNC_DATA_DIR", str(tmp_path / "a"))
+    assert config_path() == tmp_path / "a" / "quantify-sync.toml"
+    assert config_path(tmp_path / "b") == tmp_path / "b" / "quantify-sync.toml"
+    monkeypatch.setenv("QUANTIFY_SYNC_CONFIG", str(tmp_path / "mine.toml"))
+    assert config_path(tmp_path / "b") == tmp_path / "mine.toml"
+
+
+def test_a_file_that_is_named_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("QUANTIFY_SYNC_CONFIG", str(tmp_path / "mine.toml"))
+
+    with pytest.raises(ConfigurationError, match="There is no configuration at"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("broker = ", "can't be read as TOML"),
+        ("brokr = 'x'\n", "brokr"),
+        ("[timings]\nsettle = 0\n", "timings.settle"),
+        (source(name="a/b"), "no name for a source"),
+        (source(timezone="Mars/Olympus"), "no time zone"),
+        (source(queue="a b"), "no queue suffix"),
+        (source(set_upp="s"), "set_upp"),
+        (source() + source(), "two sources are called 'fridge'"),
+    ],
+)
+def test_what_is_wrong_is_named(written, text, told):
+    with pytest.raises(ConfigurationError, match=told):
+        load_settings(written(text))
+
+
+def test_no_password_is_in_a_complaint(written):
+    path = written("catalogue = ['postgresql://ada:hunter2@lab/db']\n")
+
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(path)
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_an_unknown_source_says_how_to_add_it(written):
+    settings = load_settings(written(source()))
+
+    assert settings.source("fridge").set_up == "s"
+    with pytest.raises(UnknownSourceError, match="sources add"):
+        settings.source("another")
