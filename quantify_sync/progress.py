@@ -61,7 +61,11 @@ NOTHING_KNOWN = Progress(
 
 
 def read_progress(
-    redis: Redis, sources: Sequence[Source], *, producer: int | None
+    redis: Redis,
+    sources: Sequence[Source],
+    *,
+    producer: int | None,
+    running: bool = True,
 ) -> Progress:
     """Read how far the stack is.
 
@@ -74,6 +78,9 @@ def read_progress(
     producer
         Process id of the stack's producer: the sign of life of one before it lasts
         for 30 s and says nothing about this one.
+    running
+        Whether uploads that run count as waiting. Finding them goes through all keys
+        of a Redis that may be shared with others.
     """
     agents = {
         source.name: presence.read_agent(redis, source.name) for source in sources
@@ -88,14 +95,14 @@ def read_progress(
         datasets=sum(agent.datasets for agent in mine.values()),
         unsettled=sum(agent.unsettled for agent in mine.values()),
         failed=sum(agent.failed for agent in mine.values()),
-        waiting=_waiting(redis, sources),
+        waiting=_queued(redis, sources) or (running and _running(redis, sources)),
         messages=tuple(
             f"{name}: {agent.message}" for name, agent in mine.items() if agent.message
         ),
     )
 
 
-def _waiting(redis: Redis, sources: Sequence[Source]) -> int:
+def _queued(redis: Redis, sources: Sequence[Source]) -> int:
     suffixes = dict.fromkeys([None, *(source.queue for source in sources)])
     names = {
         queues.EVENTS,
@@ -105,9 +112,11 @@ def _waiting(redis: Redis, sources: Sequence[Source]) -> int:
     with redis.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.llen(name)
-        waiting = sum(pipe.execute())
-    # Counting the leases goes through all keys: only when nothing else waits.
-    return waiting or sum(
+        return sum(pipe.execute())
+
+
+def _running(redis: Redis, sources: Sequence[Source]) -> int:
+    return sum(
         1
         for source in sources
         for _ in redis.scan_iter(keys.upload(source.name, "*"), count=1000)

@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from shared.tuid import TUID_LENGTH
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -167,7 +169,9 @@ class LiveScreen:
     def _table(self) -> Table:
         table = Table(expand=False)
         for heading in ("Time", "Event", "Set-up", "TUID", "Name", "State"):
-            table.add_column(heading, no_wrap=True)
+            # A narrow terminal shortens the rest: by the TUID a dataset is found.
+            least = TUID_LENGTH if heading == "TUID" else None
+            table.add_column(heading, no_wrap=True, min_width=least)
         table.add_column("Size", justify="right", no_wrap=True)
         for entry in self._entries:
             cells = [Text(one_line(cell)) for cell in _cells(entry)]

