@@ -12,7 +12,7 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shared import answers, keys, presence
+from shared import answers, keys, listings, presence
 from shared.catalogue import commits, queries
 from shared.catalogue.epoch import settle_epoch
 from shared.catalogue.records import DatasetRecord, State
@@ -142,6 +142,7 @@ class _Batch:
         self._source = source
         self._why = why
         self._keep_leases = keep_leases
+        self._otherwise: dict[str, Listing] = {}
 
     def run(self, sightings: Sequence[Sighting]) -> Outcomes:
         tuids = [seen.tuid for seen in sightings]
@@ -162,7 +163,15 @@ class _Batch:
                 outcomes[seen.tuid] = Result.NOT_YET
             else:
                 ready.append(one)
+        self._show_what_differs()
         return outcomes | self._finish(ready)
+
+    def _show_what_differs(self) -> None:
+        """Leave what this worker sees otherwise, where a producer asks why."""
+        redis, source = self._place.redis, self._source.name
+        for tuid, listing in self._otherwise.items():
+            if listings.is_wanted(redis, source, tuid):
+                listings.write(redis, source, tuid, listing, side="worker")
 
     def _make_ready(
         self,
@@ -176,6 +185,8 @@ class _Batch:
         try:
             container = find_container(self._source, seen.folder)
             listing = list_container(container, self._source.ignore, refresh=True)
+            if listing.fingerprint != seen.fingerprint:
+                self._otherwise[seen.tuid] = listing
             if listing.dataset is None or listing.newest_us < seen.newest_us:
                 return None
             running = seen.tuid in now.running
@@ -196,6 +207,8 @@ class _Batch:
             listing = draft.store(listing, between=self._keep_leases)
         except NotFoundError as error:
             logger.info("%s", error)
+            folder = seen.folder.partition("/")[2]
+            self._otherwise[seen.tuid] = Listing(folder, ())
             return None
         record = draft.record(listing)
         return _Ready(

@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ import typer
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from quantify_sync.stack import Stack
@@ -117,7 +117,8 @@ def demo(context: typer.Context, *, once: Once = False) -> None:
 
     All of it is removed at the end, unless --data-dir says where to keep it.
     """
-    from quantify_sync import demo as laboratory  # noqa: PLC0415 - --help stays fast
+    with _installed("local"):
+        from quantify_sync import demo as laboratory  # noqa: PLC0415 - --help stays fast
     from quantify_sync.registration import register_directory  # noqa: PLC0415 - as above
     from quantify_sync.supervisor import PYTHON  # noqa: PLC0415 - as above
     from shared.settings import config_path, load_settings  # noqa: PLC0415 - as above
@@ -198,13 +199,8 @@ def worker(
     ] = "worker",
 ) -> None:
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
-    try:
+    with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"A worker needs more than is installed here ({error.name} is missing): "
-            "install quantify-sync[worker]."
-        ) from None
     arguments = ["worker", "--hostname", f"{name}@%h", "--pool", pool]
     arguments += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     if queues:
@@ -212,6 +208,17 @@ def worker(
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]
     app.worker_main(arguments)
+
+
+@contextmanager
+def _installed(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"This needs more than is installed here ({error.name} is missing): "
+            f"install quantify-sync[{extra}]."
+        ) from None
 
 
 def _run(
@@ -223,7 +230,9 @@ def _run(
     prepare: Callable[[Stack], None] | None = None,
 ) -> int:
     from quantify_sync.screen import make_screen  # noqa: PLC0415 - --help stays fast
-    from quantify_sync.up import default_workers, run_stack  # noqa: PLC0415 - as above
+
+    with _installed("local"):
+        from quantify_sync.up import default_workers, run_stack  # noqa: PLC0415 - as above
 
     return run_stack(
         settings,

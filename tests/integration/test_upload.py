@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
-from shared import answers, keys, presence
+from shared import answers, keys, listings, presence
 from shared.catalogue.records import Ended, FileStatus, State
 from shared.errors import (
     OutsideRootError,
@@ -25,6 +24,7 @@ from shared.errors import (
     StoreUnavailableError,
     UnknownSourceError,
 )
+from shared.fingerprint import list_container
 from shared.names import from_wire
 from workers import lease
 from workers import upload as upload_module
@@ -186,6 +186,22 @@ def test_a_worker_that_sees_old_attributes_does_nothing(
     assert record_of(container) is None
 
 
+def test_a_worker_that_sees_something_else_shows_what_when_it_is_asked(
+    place, quantify_directory, announce
+):
+    container = quantify_directory / LINE
+    message = announce(container)
+    listings.write(
+        place.redis, "fridge", message.tuid, list_container(container), side="producer"
+    )
+    (container / "snapshot.json").write_text("changed")
+    upload(place, message)
+    seen = listings.read(place.redis, "fridge", message.tuid)
+    difference = listings.first_difference(seen["producer"], seen["worker"])
+    assert difference.startswith("snapshot.json: ")
+    assert "7 bytes" in difference
+
+
 def test_a_container_without_a_dataset_is_not_a_dataset(
     place, quantify_directory, announce, record_of
 ):
@@ -309,8 +325,7 @@ class TestOddContainers:
         self, place, quantify_directory, announce, record_of, name
     ):
         container = quantify_directory / LINE
-        path = os.path.join(os.fsencode(container), name)
-        Path(os.fsdecode(path)).write_bytes(b"kept")
+        (container / os.fsdecode(name)).write_bytes(b"kept")
         assert upload(place, announce(container)) is Result.STORED
         record = record_of(container)
         (file,) = (f for f in record.files if f.size == 4)
@@ -641,4 +656,4 @@ def test_a_million_points_fit_into_a_worker(
 def test_a_worker_imports_no_xarray():
     """It would cost each worker a second and 60 MB; only the client needs it."""
     code = "import sys, workers.upload; sys.exit('xarray' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
