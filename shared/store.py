@@ -7,6 +7,7 @@ Objects are immutable, with the content's hash in their key (see
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import re
 import uuid
@@ -280,7 +281,9 @@ class Store:
             return False  # whatever is wrong, sending it will tell
 
     def _send(self, key: str, data: bytes | Path | IO[bytes]) -> None:
-        if not isinstance(data, bytes | Path):
+        if isinstance(data, io.BytesIO):
+            data = data.getvalue()  # obstore reads a file object in small pieces
+        elif not isinstance(data, bytes | Path):
             data.seek(0)
         try:
             with self._errors_translated("write", key):

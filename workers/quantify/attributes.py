@@ -19,6 +19,7 @@ _INT64 = np.iinfo(np.int64)
 _TEXT = h5py.string_dtype()
 _TEXT_IN_MEMORY = h5py.h5t.py_create(_TEXT)
 _TEXT_IN_FILE = h5py.h5t.py_create(_TEXT, logical=True)
+_NUMBERS = (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID, h5py.h5t.TypeEnumID)
 _SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
 
 
@@ -51,6 +52,10 @@ def read(thing: h5py.File | h5py.Dataset, name: str) -> Any:
         value = np.empty((), dtype=_TEXT)
         attribute.read(value, _TEXT_IN_MEMORY)
         return text(value[()])
+    if type(kind) in _NUMBERS:
+        numbers = np.empty(attribute.shape, dtype=attribute.dtype)
+        attribute.read(numbers)
+        return plain(numbers)
     return plain(thing.attrs[name])
 
 

@@ -237,7 +237,7 @@ def _add_dimension(dims: dict[str, int], name: str, length: int) -> None:
 def _coordinate_names(thing: h5py.File | h5py.Dataset) -> list[str]:
     if "coordinates" not in thing.attrs:
         return []
-    value = attributes.plain(thing.attrs["coordinates"])
+    value = attributes.read(thing, "coordinates")
     return value.split() if isinstance(value, str) else []
 
 
