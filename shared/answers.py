@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from shared import keys
+from shared import attempts, keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -134,6 +134,7 @@ def forget(redis: Redis, source: str, tuids: Sequence[str]) -> None:
             pipe.hdel(keys.synced(source), *tuids)
             pipe.hdel(keys.failed(source), *tuids)
             pipe.execute()
+        attempts.forget(redis, source, tuids)
 
 
 def read(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HEALTH_CHECK_SECONDS = 10
 CONNECT_SECONDS = 5
 SOCKET_SECONDS = 30
+UPLOAD_SECONDS = 3600
+"""Of a process pool only: threads can't be ended. Hours of data on a slow line fit."""
 
 
 def connect(url: str) -> Redis:
@@ -97,6 +99,11 @@ def _configuration(suffixes: Iterable[str | None]) -> dict[str, Any]:
         "task_default_queue": queues.EVENTS,
         "task_create_missing_queues": False,
         "worker_hijack_root_logger": False,
+        # A library that hangs on a file holds its process no longer than this.
+        "task_annotations": {
+            name: {"time_limit": UPLOAD_SECONDS}
+            for name in (queues.UPLOAD, queues.UPLOAD_FOUND)
+        },
         "worker_send_task_events": True,
         "task_send_sent_event": True,
         "task_track_started": True,

@@ -34,6 +34,11 @@ def queued(source: str, tuid: str) -> str:
     return f"qs:queued:{source}:{tuid}"
 
 
+def attempts(source: str, tuid: str) -> str:
+    """Count of uploads that have begun and not ended."""
+    return f"qs:attempts:{source}:{tuid}"
+
+
 def newest(source: str) -> str:
     """Container that the producer saw created last."""
     return f"qs:newest:{source}"

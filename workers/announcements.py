@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import presence, queues
+from shared import attempts, presence, queues
 from shared.catalogue import queries
 from shared.catalogue.records import State
 from shared.events import DatasetsFound
@@ -12,7 +12,7 @@ from workers.decide import Action, Known, decide
 from workers.upload import confirm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from celery import Celery
 
@@ -45,8 +45,7 @@ def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:
         place.redis, message.source, [seen.tuid for seen in wanted]
     )
     waiting = [seen for seen in wanted if seen.tuid in first]
-    for start in range(0, len(waiting), queues.UPLOAD_TOGETHER):
-        items = tuple(waiting[start : start + queues.UPLOAD_TOGETHER])
+    for items in _batches(place, message.source, waiting):
         together = DatasetsFound(source=message.source, items=items)
         tuids = " ".join(seen.tuid for seen in items)
         app.send_task(
@@ -56,6 +55,17 @@ def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:
             kwargsrepr=f"{message.source} {tuids} (scan)",  # for Flower
             ignore_result=True,
         )
+
+
+def _batches(
+    place: Workplace, source: str, waiting: list[Sighting]
+) -> Iterator[tuple[Sighting, ...]]:
+    """Put datasets together; one that may have killed its worker goes alone."""
+    tried = attempts.read(place.redis, source, [seen.tuid for seen in waiting])
+    yield from ((seen,) for seen in waiting if seen.tuid in tried)
+    others = [seen for seen in waiting if seen.tuid not in tried]
+    for start in range(0, len(others), queues.UPLOAD_TOGETHER):
+        yield tuple(others[start : start + queues.UPLOAD_TOGETHER])
 
 
 def _not_stored(

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared import answers, broker, events, presence, queues, refusals
+from shared import answers, attempts, broker, events, presence, queues, refusals
 from shared.errors import PermanentError, TransientError
 from shared.version import installed_version
 from workers import announcements, upload
@@ -54,8 +54,11 @@ def upload_dataset(message: dict[str, Any]) -> None:
     with _answering(message) as place:
         announcement = events.parse(events.Announcement, message)
         presence.clear_queued(place.redis, announcement.source, [announcement.tuid])
-        result = upload.upload(place, announcement)
-        logger.info("%s %s: %s", announcement.source, announcement.tuid, result.value)
+        source, tuid = announcement.source, announcement.tuid
+        _refuse_killers(place, source, [tuid])
+        with attempts.noted(place.redis, source, [tuid]):
+            result = upload.upload(place, announcement)
+        logger.info("%s %s: %s", source, tuid, result.value)
 
 
 @app.task(name=queues.UPLOAD_FOUND)
@@ -65,7 +68,9 @@ def upload_found(message: dict[str, Any]) -> None:
         found = events.parse(events.DatasetsFound, message)
         tuids = [seen.tuid for seen in found.items]
         presence.clear_queued(place.redis, found.source, tuids)
-        outcomes = upload.upload_found(place, found)
+        _refuse_killers(place, found.source, tuids)
+        with attempts.noted(place.redis, found.source, tuids):
+            outcomes = upload.upload_found(place, found)
         for seen in found.items:
             outcome = outcomes[seen.tuid]
             if isinstance(outcome, upload.Result):
@@ -74,6 +79,17 @@ def upload_found(message: dict[str, Any]) -> None:
             one = {"source": found.source, **seen.model_dump(mode="json")}
             with _answering(one):
                 raise outcome
+
+
+def _refuse_killers(place: Workplace, source: str, tuids: list[str]) -> None:
+    """Refuse a dataset whose upload has killed worker after worker."""
+    for tuid, deaths in attempts.read(place.redis, source, tuids).items():
+        if deaths >= attempts.MAX_DEATHS:
+            attempts.forget(place.redis, source, tuids)
+            raise PermanentError(
+                f"The worker died each of the {deaths} times that {tuid} was being "
+                f"stored: see its log, then 'quantify-sync retry {tuid}'."
+            )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -219,3 +220,44 @@ def test_workers_survive_a_restart_of_redis_under_load(
     assert events_worker.poll() is None
     assert len(stored(place)) == len(messages)
     assert redis.hlen("unacked") == 0
+
+
+def test_a_dataset_that_kills_its_worker_harms_no_other_and_is_given_up(
+    app, place, quantify_directory, announce, start_worker, redis, environment, tmp_path
+):
+    """Reading one dataset ends the process, as a fault in a library would."""
+    container = next(quantify_directory.glob("20260302/*-grid_2d"))
+    copies = multiply(container, 8)
+    killer = announce(copies[3])
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if 'worker' in sys.argv:\n"
+        "    from workers import draft\n"
+        "    store = draft.Draft.store\n"
+        "    def killing(self, *args, **kwargs):\n"
+        f"        if self.tuid == {killer.tuid!r}:\n"
+        "            os._exit(1)\n"
+        "        return store(self, *args, **kwargs)\n"
+        "    draft.Draft.store = killing\n"
+    )
+    environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{Path.cwd()}"
+    start_worker("-Q", "events", "-P", "threads", "-c", "2")
+    start_worker("-Q", "uploads,backlog", "-P", "prefork", "-c", "1")
+    messages = [announce(copy) for copy in copies]
+
+    def failed():
+        """Announce again what has no answer, as a producer does."""
+        mark = answers.read_mark(redis)
+        found = answers.read(redis, "fridge", [m.tuid for m in messages], mark)
+        missing = [m for m in messages if m.tuid not in found]
+        if missing and not redis.llen("backlog") and not redis.llen("events"):
+            send_found(app, missing)
+            time.sleep(0.5)
+        return None if missing else found
+
+    found = wait_for(failed)
+    assert {tuid for tuid, answer in found.items() if answer.kind == "failed"} == {
+        killer.tuid
+    }
+    assert "The worker died each of the 5 times" in found[killer.tuid].error
+    assert len(stored(place)) == len(messages) - 1

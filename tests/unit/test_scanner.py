@@ -23,7 +23,9 @@ def make(root, name, *, day=None, files=("dataset.hdf5",)):
 
 
 def test_the_newest_comes_first(tmp_path):
-    names = [f"2026030{day}-{hour}0000-000-aaaaaa" for day in (1, 3, 2) for hour in (11, 12)]
+    names = [
+        f"2026030{day}-{hour}0000-000-aaaaaa" for day in (1, 3, 2) for hour in (11, 12)
+    ]
     for name in names:
         make(tmp_path, name)
     assert [seen.tuid for seen in sweep(tmp_path)] == sorted(names, reverse=True)
