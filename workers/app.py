@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_process_init
@@ -25,13 +26,17 @@ def _set_up_logging(**_: Any) -> None:
 
 @worker_init.connect
 def _prepare(**_: Any) -> None:
-    """Migrate once, in the parent; a fork must then find no open connection."""
+    """Migrate and import once, in the parent; a fork must find no open connection."""
     from workers.workplace import this_workplace  # noqa: PLC0415 - Celery's own commands need no database
 
     place = this_workplace()
     place.prepare()
     place.close()
     this_workplace.cache_clear()
+    # Not opened here, only imported: a child then has it at once, and shares it.
+    import_module("workers.upload")
+    for name in ("grid", "metadata", "netcdf", "reader"):
+        import_module(f"workers.quantify.{name}")
 
 
 @worker_process_init.connect
