@@ -22,8 +22,15 @@ from producer.scope import MAX_CONTAINERS
 from producer.status import Status
 from producer.sweeper import Away, Batch, Sweeper, Swept
 from shared.answers import CatalogueMark
-from shared.errors import BrokerUnavailableError, SourceUnavailableError
+from shared.errors import (
+    BrokerUnavailableError,
+    NotFoundError,
+    SourceUnavailableError,
+)
 from shared.events import MAX_FOUND
+from shared.fingerprint import list_container
+from shared.listings import UNANSWERED
+from shared.names import below
 
 if TYPE_CHECKING:
     import threading
@@ -346,13 +353,28 @@ class SourceAgent:
         for record in records:
             self._back()
             self._ledger.sent(record.tuid, now)
+            if record.sent == UNANSWERED:
+                self._show(record)
+
+    def _show(self, record: Record) -> None:
+        """Leave what lies in a container that nobody answers for, for `status`."""
+        folder = below(self._source.quantify_directory, record.folder)
+        try:
+            listing = list_container(folder, self._source.ignore)
+        except (NotFoundError, SourceUnavailableError) as error:
+            logger.debug("%s", error)
+            return
+        self._announcer.show(record.tuid, listing)
 
     # What is heard ---------------------------------------------------------------
 
     def _hear(self, now: float) -> None:
         mark = self._mark or CatalogueMark()
         for tuid, answer in self._announcer.answers(self._ledger.asked(), mark).items():
+            record = self._ledger.get(tuid)
             self._ledger.answered(tuid, answer, now)
+            if record and record.answered and record.sent >= UNANSWERED:
+                self._announcer.agree(tuid)
 
     def _check_mark(self, now: float) -> None:
         """Notice that other answers count now: compare all with them."""

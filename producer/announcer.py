@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared import answers, keys, presence, queues, requests
+from shared import answers, keys, listings, presence, queues, requests
 from shared.broker import connect, make_app, reaching
 from shared.events import MAX_FOUND, Announcement, DatasetsFound, Sighting
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from producer.record import Record
     from producer.seen import Seen
     from shared.answers import Answer, CatalogueMark
+    from shared.fingerprint import Listing
     from shared.presence import Agent, Newest
     from shared.requests import Request
 
@@ -114,6 +115,16 @@ class Announcer:
         """Whether Redis still has this producer's last sign of life."""
         with reaching(self._url):
             return bool(self._redis.exists(keys.agent(self._source)))
+
+    def show(self, tuid: str, listing: Listing) -> None:
+        """Leave a listing that a worker's can be compared with."""
+        with reaching(self._url):
+            listings.write(self._redis, self._source, tuid, listing, side="producer")
+
+    def agree(self, tuid: str) -> None:
+        """Take the listing back: there is an answer."""
+        with reaching(self._url):
+            listings.forget(self._redis, self._source, tuid)
 
     def agent(self, agent: Agent) -> None:
         """Give a sign of life."""
