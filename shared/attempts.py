@@ -37,7 +37,7 @@ def noted(redis: Redis, source: str, tuids: Sequence[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        redis.delete(*names)
+        forget(redis, source, tuids)
 
 
 def read(redis: Redis, source: str, tuids: Sequence[str]) -> dict[str, int]:

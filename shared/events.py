@@ -8,9 +8,9 @@ before anything is done about it.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from shared.errors import MessageError
 from shared.models import Model
@@ -73,6 +73,13 @@ class Sighting(Model):
     folder: Folder
     fingerprint: Fingerprint
     newest_us: int
+
+    @model_validator(mode="after")
+    def _folder_is_of_tuid(self) -> Self:
+        day, _, name = self.folder.partition("/")
+        if not name.startswith(self.tuid) or not self.tuid.startswith(day):
+            raise ValueError(f"{self.folder!r} is no container of {self.tuid}")
+        return self
 
 
 class Announcement(Sighting):

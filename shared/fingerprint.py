@@ -27,8 +27,9 @@ DATASET_FILE = "dataset.hdf5"
 """A container is a dataset once this file is in it."""
 
 DIGEST_BYTES = 16  # 2**64 states until two are likely to share one
-MAX_DEPTH = 16
-"""Folders deeper than this are reported, not followed: no lab nests so."""
+MAX_DEPTH = 64
+"""Folders deeper than this are reported, not followed: a path that long has no room
+for names on any file system that labs use."""
 
 IGNORED = (
     "._*",

@@ -8,13 +8,18 @@ can be turned back into exactly the name on disk.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING
+
+from shared.errors import OutsideRootError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _NEEDS_ESCAPE = re.compile("[%\\\\\x00-\x1f\x7f\ud800-\udfff]")
+_NO_NAME = "/\0\\:" if os.name == "nt" else "/\0"
+"""What no name of a file can hold, for it would separate or end a path."""
 _ESCAPED = re.compile("%(?:u([0-9A-F]{4})|([0-9A-F]{2}))")
 
 
@@ -76,5 +81,18 @@ def below(root: Path, wire_path: str) -> Path:
         The folder that the path is relative to.
     wire_path
         Segments in wire form with `/` between them.
+
+    Raises
+    ------
+    OutsideRootError
+        A segment is no name of a file or folder once it is unescaped: it would
+        lead elsewhere.
     """
-    return root.joinpath(*(from_wire(segment) for segment in wire_path.split("/")))
+    names = [from_wire(segment) for segment in wire_path.split("/")]
+    for name in names:
+        if name in ("", ".", "..") or any(mark in name for mark in _NO_NAME):
+            raise OutsideRootError(
+                f"{to_wire(name)!r} in {to_wire(wire_path)!r} is no name of a file "
+                "or folder: see which program sends such paths."
+            )
+    return root.joinpath(*names)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PULSE_MS = (
     120_000  # a run that was not written for so long is quiet (design, section 7)
 )
-QUEUED_MS = 600_000  # a task lost with Redis is sent again after this
+QUEUED_MS = 3_600_000  # a backlog may wait so long; a task that was lost comes again
 AGENT_SECONDS = 30
 """A producer without a sign of life for so long counts as gone."""
 LEASE_SECONDS = 10
@@ -117,6 +117,14 @@ def send_pulse(
         pipe.publish(keys.wake(source, tuid), value)
         pipe.exists(keys.follow(source, tuid))
         return bool(pipe.execute()[-1])
+
+
+def uploading(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
+    """Tell which of these datasets a worker is uploading."""
+    if not tuids:
+        return set()
+    found = redis.mget([keys.upload(source, tuid) for tuid in tuids])
+    return {tuid for tuid, value in zip(tuids, found, strict=True) if value}
 
 
 class Now(NamedTuple):

@@ -342,7 +342,10 @@ def _identity(parts: SplitResult) -> str:
     # Before the @ stands a container on Azure (abfs), elsewhere a user.
     if not parts.scheme.startswith("abfs"):
         place = place.rpartition("@")[2]
-    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+    identity = f"{parts.scheme}://{place}{parts.path.rstrip('/')}"
+    # The same bucket's name on two servers is two stores.
+    endpoint = dict(parse_qsl(parts.query)).get("endpoint")
+    return f"{identity}?endpoint={without_password(endpoint)}" if endpoint else identity
 
 
 def _make_folder(parts: SplitResult) -> Path:

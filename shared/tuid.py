@@ -19,6 +19,8 @@ NAMESPACE = UUID("0a4bd8a2-3a1c-5c58-9f0c-6f1d3c6a2d11")
 """Of dataset ids. Never changes: a lost catalogue rebuilds to the same ids."""
 
 TUID_PATTERN = r"\d{8}-\d{6}-\d{3}-[0-9A-Za-z]{6}"
+YEARS = range(1971, 9999)
+"""Years that every platform and database can turn into another time zone."""
 TUID_LENGTH = 26  # characters
 DAY_LENGTH = 8  # characters
 
@@ -80,9 +82,13 @@ def collected(tuid: str, timezone: tzinfo | None = None) -> datetime:
     """
     try:
         naive = datetime.strptime(tuid[:19] + "000", "%Y%m%d-%H%M%S-%f")  # noqa: DTZ007 - the zone comes next
-    except ValueError:
+        if naive.year not in YEARS:
+            return datetime.fromtimestamp(0, UTC)
+        return (
+            naive.astimezone() if timezone is None else naive.replace(tzinfo=timezone)
+        )
+    except (ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
-    return naive.astimezone() if timezone is None else naive.replace(tzinfo=timezone)
 
 
 def dataset_id(source: str, tuid: str) -> UUID:

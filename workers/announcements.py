@@ -9,6 +9,7 @@ from shared.catalogue import queries
 from shared.catalogue.records import State
 from shared.events import DatasetsFound
 from workers.decide import Action, Known, decide
+from workers.files import UNREADABLE
 from workers.upload import confirm
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ def on_announcement(app: Celery, place: Workplace, message: Announcement) -> Non
     suffix = place.settings.source(message.source).queue
     if not _not_stored(place, message.source, [message], why=message.why):
         return
-    first = presence.claim_queued(place.redis, message.source, [message.tuid])
-    # A settled run is to be read again, which a task that waits for it may not do.
+    tuids = [message.tuid]
+    busy = presence.uploading(place.redis, message.source, tuids)
+    first = not busy and presence.claim_queued(place.redis, message.source, tuids)
+    # A settled run is to be read again, which another task may not do.
     if first or message.why == "settled":
         app.send_task(
             queues.UPLOAD,
@@ -41,18 +44,21 @@ def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:
     """Decide about a batch that a sweep found: one query for all of them."""
     suffix = place.settings.source(message.source).queue
     wanted = _not_stored(place, message.source, message.items, why="scan")
+    tuids = [seen.tuid for seen in wanted]
+    # Not one that is being uploaded: it is announced again if that was too early.
+    busy = presence.uploading(place.redis, message.source, tuids)
     first = presence.claim_queued(
-        place.redis, message.source, [seen.tuid for seen in wanted]
+        place.redis, message.source, [tuid for tuid in tuids if tuid not in busy]
     )
     waiting = [seen for seen in wanted if seen.tuid in first]
     for items in _batches(place, message.source, waiting):
         together = DatasetsFound(source=message.source, items=items)
-        tuids = " ".join(seen.tuid for seen in items)
+        shown = " ".join(seen.tuid for seen in items)
         app.send_task(
             queues.UPLOAD_FOUND,
             kwargs={"message": together.model_dump(mode="json")},
             queue=queues.with_suffix(queues.BACKLOG, suffix),
-            kwargsrepr=f"{message.source} {tuids} (scan)",  # for Flower
+            kwargsrepr=f"{message.source} {shown} (scan)",  # for Flower
             ignore_result=True,
         )
 
@@ -99,4 +105,5 @@ def _known(row: queries.Answer, store: str) -> Known:
         here=row.store == store,
         described=row.sidecar_version == row.version,
         failed=row.state is State.FAILED,
+        mendable=UNREADABLE in row.defects,
     )

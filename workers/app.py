@@ -27,12 +27,12 @@ def _set_up_logging(**_: Any) -> None:
 @worker_init.connect
 def _prepare(**_: Any) -> None:
     """Migrate and import once, in the parent; a fork must find no open connection."""
-    from workers.workplace import this_workplace  # noqa: PLC0415 - Celery's own commands need no database
+    from workers import workplace  # noqa: PLC0415 - Celery's own commands need no database
 
-    place = this_workplace()
+    place = workplace.this_workplace()
     place.prepare()
     place.close()
-    this_workplace.cache_clear()
+    workplace.leave_workplace()
     # Not opened here, only imported: a child then has it at once, and shares it.
     import_module("workers.upload")
     for name in ("grid", "metadata", "netcdf", "reader"):
@@ -42,6 +42,6 @@ def _prepare(**_: Any) -> None:
 @worker_process_init.connect
 def _start_anew(**_: Any) -> None:
     """Give each child its own connections."""
-    from workers.workplace import this_workplace  # noqa: PLC0415 - as above
+    from workers.workplace import leave_workplace  # noqa: PLC0415 - as above
 
-    this_workplace.cache_clear()
+    leave_workplace()

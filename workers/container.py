@@ -44,6 +44,16 @@ def find_container(source: Source, folder: str) -> Path:
             f"{to_wire(folder)!r} is no container below the root of {source.name!r}: "
             "see which program sends such messages."
         )
+    try:
+        return _find(source, folder)
+    except OSError as error:
+        raise SourceUnavailableError(
+            f"{folder} of source {source.name!r} can't be reached "
+            f"({error.strerror}): check the drive and the network."
+        ) from error
+
+
+def _find(source: Source, folder: str) -> Path:
     root = source.quantify_directory
     if not root.is_dir():
         raise SourceUnavailableError(

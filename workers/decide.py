@@ -33,6 +33,8 @@ class Known(NamedTuple):
         `quantify-sync.json` in the store is that of the row.
     failed
         The last try failed for good.
+    mendable
+        A file could not be read, which may have changed without a trace.
     """
 
     fingerprint: str | None
@@ -40,6 +42,7 @@ class Known(NamedTuple):
     here: bool
     described: bool
     failed: bool
+    mendable: bool
 
 
 def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) -> Action:
@@ -67,6 +70,7 @@ def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) ->
         and known.here
         and known.described
         and not known.failed
+        and not known.mendable
     )
     # Stored while it ran, and not running any more: its end is still to be told.
     ended = known is not None and known.live and not running

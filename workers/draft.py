@@ -18,6 +18,7 @@ from shared.catalogue.records import (
     FileStatus,
     State,
 )
+from shared.errors import FileBusyError
 from shared.fingerprint import DATASET_FILE, list_container
 from shared.names import printable
 from shared.storekeys import dataset_prefix
@@ -26,7 +27,7 @@ from workers.completion import Outcome, completion
 from workers.files import FileKeeper, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from shared.backends import Description
@@ -80,15 +81,13 @@ class Draft:
     reread: bool
     _stored: dict[Entry, Stored] = field(default_factory=dict)
 
-    def store(self, listing: Listing, *, between: Callable[[], None]) -> Listing:
+    def store(self, listing: Listing) -> Listing:
         """Put all files into the store.
 
         Parameters
         ----------
         listing
             The container as it was seen first.
-        between
-            Called before each file.
 
         Returns
         -------
@@ -106,13 +105,20 @@ class Draft:
         for left in reversed(range(PASSES)):
             keeper = self._keeper(listing)
             for entry in listing.entries:
-                between()
                 if entry not in self._stored:
                     self._keep(keeper, entry)
             after = list_container(self.container, self.source.ignore, refresh=True)
-            if after.fingerprint == listing.fingerprint or left == 0:
-                break
-            listing = after
+            alike = after.fingerprint == listing.fingerprint
+            missing = [e.path for e in listing.entries if e not in self._stored]
+            if alike and not missing:
+                return listing
+            if left:
+                listing = after
+        if alike:
+            raise FileBusyError(
+                f"{missing[0]} in {self.container} is listed, but could not be opened "
+                f"{PASSES} times: it is read again when it is announced again."
+            )
         return listing
 
     def record(self, listing: Listing) -> DatasetRecord:
@@ -162,13 +168,16 @@ class Draft:
         return printable(named.name) if named else ""
 
     def _keeper(self, listing: Listing) -> FileKeeper:
-        here = self.known and self.known.store == self.place.store.identity
+        here = self.known is not None and (
+            self.known.store == self.place.store.identity
+        )
         return FileKeeper(
             store=self.place.store,
             backend=self.place.backend(self.source),
             container=self.container,
             prefix=self._prefix,
-            known=self.known if here else None,
+            known=self.known,
+            here=here,
             taken=frozenset(entry.path for entry in listing.entries),
             patience=self.place.settings.timings.settle,
         )
@@ -183,8 +192,10 @@ class Draft:
     def _outcome(self, description: Description | None, kept: list[Stored]) -> Outcome:
         main = any(r.path == DATASET_FILE for stored in kept for r in stored.records)
         known = self.known
-        if description is None and known and known.state is State.SYNCED and main:
-            return Outcome(known.state, known.ended)  # its main file did not change
+        over = (State.SYNCED, State.COMPLETE)
+        if description is None and known and known.state in over and main:
+            # Its main file did not change.
+            return Outcome(State.SYNCED, known.ended)
         return completion(description, running=self.running, superseded=self.superseded)
 
     def _described(self, description: Description | None) -> dict[str, Any]:

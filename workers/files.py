@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+UNREADABLE = "unreadable"
+"""Kind of the defect of a file that may not be read: mended without a change of its
+stats, so it is looked at again whenever its dataset is announced."""
 DAMAGED_SUFFIX = "~damaged"
 """Added to the path of a damaged file's bytes where a good copy of it is kept."""
 
@@ -70,7 +73,9 @@ class FileKeeper:
     prefix
         Of the dataset in the store.
     known
-        What the catalogue has of the dataset, in this store; None for nothing.
+        What the catalogue has of the dataset; None for nothing.
+    here
+        Whether its objects are in this store.
     taken
         Names of the container's files, which a converted file must not have.
     patience
@@ -82,6 +87,7 @@ class FileKeeper:
     container: Path
     prefix: str
     known: DatasetRecord | None
+    here: bool
     taken: frozenset[str]
     patience: float
 
@@ -105,12 +111,13 @@ class FileKeeper:
         if not reread and (records := self._unchanged(entry)):
             return Stored(records)
         try:
-            return self._copied(entry)
-        except DamagedFileError as error:
-            return self._damaged(entry, error)
+            try:
+                return self._copied(entry)
+            except DamagedFileError as error:
+                return self._damaged(entry, error)
         except PermissionError:
             return self._unread(
-                entry, "unreadable", "This worker's user may not read the file."
+                entry, UNREADABLE, "This worker's user may not read the file."
             )
         except FileNotFoundError:
             raise
@@ -124,7 +131,7 @@ class FileKeeper:
 
     def _unchanged(self, entry: Entry) -> tuple[FileRecord, ...]:
         """Return the records of a file that the catalogue has as it is on disk."""
-        if self.known is None:
+        if self.known is None or not self.here:
             return ()
         records = tuple(
             record
@@ -181,18 +188,27 @@ class FileKeeper:
             return Stored((record,), defects=(_defect(record, "foreign", str(error)),))
         except TransientError:
             raise
+        except MemoryError as error:
+            raise TransientError(
+                f"{record.path} did not fit into this worker's memory; it is tried "
+                "again when it is announced again."
+            ) from error
         except Exception as error:
-            logger.warning("%s can't be converted", record.path, exc_info=True)
-            detail = f"It is stored as it is, not converted: {error}"
+            expected = isinstance(error, DamagedFileError)
+            logger.warning(
+                "%s can't be converted: %s", record.path, error, exc_info=not expected
+            )
+            detail = str(error) if expected else f"It can't be converted: {error!r}"
             return Stored((record,), defects=(_defect(record, "unconverted", detail),))
         derived = self._put_netcdf(record, conversion)
         return Stored((record, derived), conversion.description if main else None)
 
     def _put_netcdf(self, record: FileRecord, conversion: Conversion) -> FileRecord:
         data = conversion.netcdf
-        path = str(PurePosixPath(record.path).with_suffix(".nc"))
-        if path in self.taken:
-            path = f"{record.path}.nc"
+        named = PurePosixPath(record.path)
+        path = str(named.with_suffix(".nc"))
+        if named.suffix != ".hdf5" or path in self.taken:
+            path = f"{record.path}.nc"  # scan.h5 and scan.hdf5 may lie side by side
         digest = sha256(data).hexdigest()
         key = object_key(self.prefix, path, digest)
         self.store.put(
@@ -231,7 +247,12 @@ class FileKeeper:
             or original.status is FileStatus.BROKEN
         ):
             return ()
-        return tuple(r for r in self.known.files if path in (r.path, r.derived_from))
+        status = FileStatus.STORED if self.here else FileStatus.BROKEN
+        return tuple(
+            record.model_copy(update={"status": status})
+            for record in self.known.files
+            if path in (record.path, record.derived_from)
+        )
 
     def _unread(self, entry: Entry, kind: str, detail: str) -> Stored:
         return Stored(

@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared import answers, attempts, broker, events, presence, queues, refusals
+from shared import answers, broker, events, presence, queues, refusals
 from shared.errors import PermanentError, TransientError
+from shared.sources import SOURCE_NAME
 from shared.version import installed_version
 from workers import announcements, upload
 from workers.app import app
@@ -55,9 +56,7 @@ def upload_dataset(message: dict[str, Any]) -> None:
         announcement = events.parse(events.Announcement, message)
         presence.clear_queued(place.redis, announcement.source, [announcement.tuid])
         source, tuid = announcement.source, announcement.tuid
-        _refuse_killers(place, source, [tuid])
-        with attempts.noted(place.redis, source, [tuid]):
-            result = upload.upload(place, announcement)
+        result = upload.upload(place, announcement)
         logger.info("%s %s: %s", source, tuid, result.value)
 
 
@@ -68,9 +67,7 @@ def upload_found(message: dict[str, Any]) -> None:
         found = events.parse(events.DatasetsFound, message)
         tuids = [seen.tuid for seen in found.items]
         presence.clear_queued(place.redis, found.source, tuids)
-        _refuse_killers(place, found.source, tuids)
-        with attempts.noted(place.redis, found.source, tuids):
-            outcomes = upload.upload_found(place, found)
+        outcomes = upload.upload_found(place, found)
         for seen in found.items:
             outcome = outcomes[seen.tuid]
             if isinstance(outcome, upload.Result):
@@ -79,17 +76,6 @@ def upload_found(message: dict[str, Any]) -> None:
             one = {"source": found.source, **seen.model_dump(mode="json")}
             with _answering(one):
                 raise outcome
-
-
-def _refuse_killers(place: Workplace, source: str, tuids: list[str]) -> None:
-    """Refuse a dataset whose upload has killed worker after worker."""
-    for tuid, deaths in attempts.read(place.redis, source, tuids).items():
-        if deaths >= attempts.MAX_DEATHS:
-            attempts.forget(place.redis, source, tuids)
-            raise PermanentError(
-                f"The worker died each of the {deaths} times that {tuid} was being "
-                f"stored: see its log, then 'quantify-sync retry {tuid}'."
-            )
 
 
 @contextmanager
@@ -104,6 +90,8 @@ def _answering(message: Any) -> Iterator[Workplace]:
     except PermanentError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all
         _refuse(place, message, str(error))
+    except OSError as error:
+        logger.warning("A drive or the network failed (%s); tried again", error)
     except Exception as error:
         logger.exception("An upload failed for a reason that nobody thought of")
         _refuse(place, message, f"{type(error).__name__}: {error}")
@@ -111,7 +99,7 @@ def _answering(message: Any) -> Iterator[Workplace]:
 
 def _refuse(place: Workplace, message: Any, error: str) -> None:
     """Answer `failed` for each dataset that a message names, else count it."""
-    named = list(_named(place, message))
+    named = list(_named(message))
     for source, seen in named:
         answers.fail(
             place.redis,
@@ -125,12 +113,12 @@ def _refuse(place: Workplace, message: Any, error: str) -> None:
         refusals.count(place.redis, error)
 
 
-def _named(place: Workplace, message: Any) -> Iterator[tuple[str, Named]]:
-    """Find the datasets of known sources in a message that may be no valid one."""
+def _named(message: Any) -> Iterator[tuple[str, Named]]:
+    """Find the datasets that a message names, which may be no valid one."""
     if not isinstance(message, dict):
         return
     source = message.get("source")
-    if source not in {known.name for known in place.settings.sources}:
+    if not (isinstance(source, str) and SOURCE_NAME.fullmatch(source)):
         return
     items = message.get("items", [message])
     for item in items[: events.MAX_FOUND] if isinstance(items, list) else []:

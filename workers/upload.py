@@ -12,19 +12,29 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from shared import answers, keys, listings, presence
+from redis.exceptions import RedisError
+
+from shared import answers, attempts, keys, listings, presence
 from shared.catalogue import commits, queries
 from shared.catalogue.epoch import settle_epoch
 from shared.catalogue.records import DatasetRecord, State
-from shared.errors import ConflictError, NotFoundError, QuantifySyncError
+from shared.errors import (
+    ConflictError,
+    NotFoundError,
+    PermanentError,
+    QuantifySyncError,
+    SourceUnavailableError,
+    TransientError,
+)
 from shared.fingerprint import DATASET_FILE, Listing, list_container
 from workers.container import find_container
 from workers.draft import Draft
+from workers.files import UNREADABLE
 from workers.lease import leases
 from workers.sidecar import write_sidecars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from shared.events import Announcement, DatasetsFound, Sighting, Why
     from shared.sources import Source
@@ -90,17 +100,34 @@ def _upload_all(
     place: Workplace, source_name: str, sightings: Sequence[Sighting], *, why: Why
 ) -> Outcomes:
     source = place.settings.source(source_name)
-    outcomes: Outcomes = {}
-    open_ = {seen.tuid: seen for seen in sightings}
-    names = [keys.upload(source_name, tuid) for tuid in open_]
-    with leases(place.redis, names) as keep_leases:
-        for _ in range(CONFLICTS):
-            batch = _Batch(place, source, why, keep_leases)
-            outcomes |= batch.run(list(open_.values()))
-            open_ = {t: s for t, s in open_.items() if _conflicts(outcomes[t])}
-            if not open_:
-                break
+    names = {keys.upload(source_name, seen.tuid): seen for seen in sightings}
+    outcomes: Outcomes = {seen.tuid: Result.NOT_YET for seen in sightings}
+    with leases(place.redis, names) as held:
+        mine = {names[name].tuid: names[name] for name in held}
+        deaths = attempts.read(place.redis, source_name, list(mine))
+        for tuid, number in deaths.items():
+            if number >= attempts.MAX_DEATHS:
+                del mine[tuid]
+                outcomes[tuid] = _killer(place, source_name, tuid, number)
+        with attempts.noted(place.redis, source_name, list(mine)):
+            for _ in range(CONFLICTS):
+                batch = _Batch(place, source, why)
+                outcomes |= batch.run(
+                    [seen for seen in names.values() if seen.tuid in mine]
+                )
+                mine = {t: s for t, s in mine.items() if _conflicts(outcomes[t])}
+                if not mine:
+                    break
     return outcomes
+
+
+def _killer(place: Workplace, source: str, tuid: str, deaths: int) -> QuantifySyncError:
+    """Refuse a dataset whose upload has killed worker after worker."""
+    attempts.forget(place.redis, source, [tuid])
+    return PermanentError(
+        f"The worker died each of the {deaths} times that {tuid} was being stored: "
+        f"see its log, then 'quantify-sync retry {tuid}'."
+    )
 
 
 def _conflicts(outcome: Result | QuantifySyncError) -> bool:
@@ -131,17 +158,10 @@ class _Ready(NamedTuple):
 class _Batch:
     """One try: what it read is void when another worker was first."""
 
-    def __init__(
-        self,
-        place: Workplace,
-        source: Source,
-        why: Why,
-        keep_leases: Callable[[], None],
-    ) -> None:
+    def __init__(self, place: Workplace, source: Source, why: Why) -> None:
         self._place = place
         self._source = source
         self._why = why
-        self._keep_leases = keep_leases
         self._otherwise: dict[str, Listing] = {}
 
     def run(self, sightings: Sequence[Sighting]) -> Outcomes:
@@ -158,6 +178,11 @@ class _Batch:
                 one = self._make_ready(seen, row, now, described=described)
             except QuantifySyncError as error:
                 outcomes[seen.tuid] = error
+                continue
+            except RedisError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one dataset's trouble is not the batch's
+                outcomes[seen.tuid] = _unexpected(seen.tuid, error)
                 continue
             if one is None:
                 outcomes[seen.tuid] = Result.NOT_YET
@@ -204,7 +229,7 @@ class _Batch:
                 reread=self._why == "settled"
                 or (known is not None and known.state is State.LIVE),
             )
-            listing = draft.store(listing, between=self._keep_leases)
+            listing = draft.store(listing)
         except NotFoundError as error:
             logger.info("%s", error)
             folder = seen.folder.partition("/")[2]
@@ -224,6 +249,7 @@ class _Batch:
             and known.state is not State.FAILED
             and (known.state is not State.LIVE or running)
             and self._why != "settled"
+            and all(defect.kind != UNREADABLE for defect in known.defects)
         )
 
     def _finish(self, ready: list[_Ready]) -> Outcomes:
@@ -250,9 +276,15 @@ class _Batch:
         """Write all rows in one transaction, or each on its own if one conflicts."""
         try:
             return self._commit_together(ready), {}
-        except ConflictError as error:
+        except TransientError as error:
+            if not isinstance(error, ConflictError):
+                raise
             if len(ready) == 1:
                 return [], {ready[0].record.alt_uid: error}
+        except Exception as error:  # noqa: BLE001 - as in `run`
+            if len(ready) == 1:
+                tuid = ready[0].record.alt_uid
+                return [], {tuid: _unexpected(tuid, error)}
         written: list[DatasetRecord] = []
         outcomes: Outcomes = {}
         for one in ready:
@@ -285,12 +317,29 @@ def confirm(
     """
     if not stored:
         return
-    epoch, high_water = place.catalogue.epoch, place.catalogue.high_water()
+    # In this order: what is confirmed meanwhile is in the history as well.
     mark = answers.read_mark(place.redis)
-    if mark.epoch != epoch:  # Redis was emptied, or heard from another catalogue
+    epoch, high_water = place.catalogue.epoch, place.catalogue.high_water()
+    if mark.epoch != epoch or mark.high_water > high_water:
+        # Redis was emptied, or heard from another catalogue or from a later one.
         mark = settle_epoch(place.catalogue, place.redis, place.store.identity)
     mark = mark._replace(high_water=high_water)
     answers.confirm(place.redis, source, mark, stored, live=live)
+    # What was found broken or opened again since the row was read has no answer.
+    with place.catalogue.read() as session:
+        rows = queries.answers(session, source, list(stored))
+    void = [t for t, f in stored.items() if t not in rows or rows[t].fingerprint != f]
+    answers.forget(place.redis, source, void)
+
+
+def _unexpected(tuid: str, error: Exception) -> QuantifySyncError:
+    """Name an error that nobody thought of."""
+    if isinstance(error, OSError):
+        return SourceUnavailableError(
+            f"{tuid} could not be read or stored just now ({error}): check the drive."
+        )
+    logger.error("%s failed for a reason that nobody thought of", tuid, exc_info=error)
+    return PermanentError(f"{type(error).__name__}: {error}")
 
 
 def _event(record: DatasetRecord, known: DatasetRecord | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -75,7 +76,20 @@ def _backend(identifier: str) -> Backend:
     return make_backend(identifier)
 
 
-@lru_cache(maxsize=1)
+_only_one = threading.Lock()
+
+
 def this_workplace() -> Workplace:
-    """Return the workplace of this process."""
+    """Return the workplace of this process, the same for all its threads."""
+    with _only_one:
+        return _workplace()
+
+
+def leave_workplace() -> None:
+    """Have this process, or the child that it becomes, make a new workplace."""
+    _workplace.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _workplace() -> Workplace:
     return Workplace(load_settings())

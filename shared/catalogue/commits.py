@@ -74,6 +74,9 @@ def commit(
         If a row is not as it was read. Roll back, read it again and start anew.
     """
     now = datetime.now(UTC)
+    # In one order everywhere: two batches of the same datasets must not each wait
+    # for a row of the other.
+    commits = sorted(commits, key=lambda one: one.record.id)
     written = [_stamped(one, now, worker) for one in commits]
     connection = session.connection()
     new = [
@@ -190,10 +193,13 @@ def mark_sidecars(
         .values(sidecar_version=bindparam("read_version")),
         [{"read_id": r.id, "read_version": r.version} for r in written],
     )
-    moved = session.scalars(
-        select(Dataset).where(
-            Dataset.id.in_([record.id for record in written]),
-            Dataset.sidecar_version != Dataset.version,
-        )
+    ours = {record.id: record.version for record in written}
+    versions = session.execute(
+        select(_DATASET.c.id, _DATASET.c.version).where(_DATASET.c.id.in_(ours))
     )
-    return [to_record(row) for row in moved]
+    # Even if the row's own sidecar was marked: ours may have been put over it.
+    moved = [row_id for row_id, version in versions if ours[row_id] != version]
+    if not moved:
+        return []
+    rows = session.scalars(select(Dataset).where(Dataset.id.in_(moved)))
+    return [to_record(row) for row in rows]

@@ -53,8 +53,9 @@ def settle_epoch(
     with catalogue.write() as session:
         connection = session.connection()
         epoch = migrate.read_epoch(connection, lock=True)
-        high_water = session.scalar(select(func.max(History.id))) or 0
+        # In this order: what is confirmed meanwhile is in the history as well.
         heard = answers.read_mark(redis)
+        high_water = session.scalar(select(func.max(History.id))) or 0
         stored_in = session.get(Meta, _STORE)
         moved = stored_in is not None and stored_in.value != store
         elsewhere = bool(heard.epoch) and (

@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What a dataset's row answers an announcement with."""
+    """What a dataset's row answers an announcement with; `defects` by kind."""
 
     fingerprint: str | None
     state: State
     version: int
     sidecar_version: int
     store: str
+    defects: tuple[str, ...]
 
 
 def records(
@@ -126,11 +127,19 @@ def answers(session: Session, source: str, tuids: Sequence[str]) -> dict[str, An
             Dataset.version,
             Dataset.sidecar_version,
             Dataset.store,
+            Dataset.defects,
         ).where(Dataset.source == source, Dataset.alt_uid.in_(tuids))
     )
     return {
-        tuid: Answer(fingerprint, State(state), version, sidecar_version, store)
-        for tuid, fingerprint, state, version, sidecar_version, store in rows
+        tuid: Answer(
+            fingerprint,
+            State(state),
+            version,
+            sidecar_version,
+            store,
+            tuple(defect["kind"] for defect in defects),
+        )
+        for tuid, fingerprint, state, version, sidecar_version, store, defects in rows
     }
 
 

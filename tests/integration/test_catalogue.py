@@ -243,7 +243,9 @@ def test_a_batch_is_answered_by_what_the_rows_say(catalogue):
             session, "fridge", [TUID, *(f"missing-{i}" for i in range(499))]
         )
     assert found == {
-        TUID: queries.Answer("f1", State.SYNCED, 1, 0, "file:///srv/quantify")
+        TUID: queries.Answer(
+            "f1", State.SYNCED, 1, 0, "file:///srv/quantify", ("unreadable",)
+        )
     }
 
 

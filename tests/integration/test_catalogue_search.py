@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.catalogue import queries
+from shared.catalogue import commits
 from shared.catalogue.records import DatasetRecord, State
 from shared.catalogue.search import count_by_state, failures, search
 from shared.catalogue.session import Catalogue
@@ -59,7 +59,7 @@ def session(catalogue_url):
             if number == 4:
                 changes = {"source": "fridge_2"}
             record = make_record(number, **changes)
-            queries.commit(session, record, read_version=None, event="stored")
+            commits.commit(session, [commits.Commit(record, None, "stored")])
     with catalogue.read() as session:
         yield session
     catalogue.dispose()

@@ -179,10 +179,14 @@ def test_two_stores_in_one_bucket_keep_apart(s3_store_url):
     assert one.identity != other.identity
 
 
-def test_the_identity_holds_no_secret_and_no_option(s3_store_url):
+def test_the_identity_holds_bucket_and_server_but_no_secret(s3_store_url):
     identity = Store(s3_store_url).identity
     assert identity.startswith("s3://test-")
-    assert identity.endswith("/lab")
+    assert "/lab?endpoint=http://127.0.0.1:" in identity
+    assert "hunter2" not in identity
+    assert "tester" not in identity
+    elsewhere = s3_store_url.replace("127.0.0.1", "127.0.0.2")
+    assert Store(elsewhere).identity != identity
 
 
 def test_the_identity_of_a_folder_does_not_depend_on_how_it_is_written(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -10,25 +12,36 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
 
-from shared import answers, keys, listings, presence
-from shared.catalogue.records import Ended, FileStatus, State
+from shared import answers, attempts, keys, listings, presence
+from shared.catalogue import repair
+from shared.catalogue.records import DatasetRecord, Ended, FileStatus, State
 from shared.errors import (
+    FileBusyError,
+    MessageError,
     OutsideRootError,
+    PermanentError,
     SourceUnavailableError,
     StoreUnavailableError,
     UnknownSourceError,
 )
+from shared.events import Announcement, parse
 from shared.fingerprint import list_container
 from shared.names import from_wire
-from workers import lease
+from workers import draft, lease
 from workers import upload as upload_module
-from workers.upload import Result, upload
+from workers.draft import Draft
+from workers.lease import leases
+from workers.quantify import snapshot
+from workers.sidecar import write_sidecars
+from workers.upload import Result, upload, upload_found
 from workers.workplace import Workplace
 
 GRID = "20260302/20260302-015602-771-e40978-grid_2d"
@@ -374,6 +387,35 @@ class TestOddContainers:
         assert defects_of(record) == {("table.csv", "unreadable")}
         assert record.file("table.csv") is None
         assert record.file("script.py")
+        # Made readable, its stats are the same: it is found all the same.
+        monkeypatch.undo()
+        assert upload(place, announce(container)) is Result.STORED
+        record = record_of(container)
+        assert record.defects == ()
+        data = (container / "table.csv").read_bytes()
+        assert stored_bytes(place, record, "table.csv") == data
+
+    def test_a_file_that_is_listed_and_cannot_be_found_is_no_answer(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        container = quantify_directory / EXTRA
+        real = os.open
+
+        def missing(path, *args, **kwargs):
+            if str(path).endswith("table.csv"):
+                raise FileNotFoundError(2, "No such file", str(path))
+            return real(path, *args, **kwargs)
+
+        monkeypatch.setattr(snapshot.os, "open", missing)
+        monkeypatch.setattr(
+            draft, "list_container", lambda path, *_, **__: list_container(path)
+        )
+        monkeypatch.setattr(
+            upload_module, "list_container", lambda path, *_, **__: list_container(path)
+        )
+        with pytest.raises(FileBusyError, match=r"table\.csv"):
+            upload(place, announce(container))
+        assert record_of(container) is None
 
     def test_a_file_that_grows_while_it_is_copied_is_stored_as_last_read(
         self, place, quantify_directory, announce, record_of
@@ -452,7 +494,65 @@ class TestRunning:
         assert record_of(container).ended is Ended.SUPERSEDED
 
 
+@contextlib.contextmanager
+def without_leases(_redis, names):
+    yield set(names)
+
+
 class TestOtherWorkers:
+    def test_a_dataset_that_another_worker_has_is_left_to_it(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        monkeypatch.setattr(lease, "WAIT", 0.1)
+        container = quantify_directory / LINE
+        message = announce(container)
+        with leases(place.redis, [keys.upload("fridge", message.tuid)]):
+            assert upload(place, message) is Result.NOT_YET
+        assert record_of(container) is None
+        assert attempts.read(place.redis, "fridge", [message.tuid]) == {}
+        assert upload(place, message) is Result.STORED
+
+    def test_a_long_upload_keeps_its_lease(self, place, monkeypatch):
+        monkeypatch.setattr(lease, "RENEWAL", 0.05)
+        name = keys.upload("fridge", "x")
+        with leases(place.redis, [name]) as held:
+            assert held == {name}
+            place.redis.pexpire(name, 200)
+            time.sleep(0.6)
+            assert place.redis.exists(name)
+        assert not place.redis.exists(name)
+
+    def test_the_sidecar_of_an_older_row_put_last_is_written_again(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        upload(place, announce(container))
+        old = record_of(container)
+        (container / "notes.txt").write_text("new")
+        upload(place, announce(container))
+        # What a slower worker does that committed the first version.
+        write_sidecars(place.catalogue, place.store, [old])
+        key = f"{old.prefix}/quantify-sync.json"
+        text = place.store.get(key)
+        assert DatasetRecord.model_validate_json(text) == record_of(container)
+
+    def test_what_is_found_broken_meanwhile_gets_no_answer(
+        self, place, quantify_directory, announce, record_of, monkeypatch
+    ):
+        container = quantify_directory / LINE
+        upload(place, announce(container))
+        record = record_of(container)
+        real = upload_module.answers.confirm
+
+        def confirm(*args, **kwargs):
+            with place.catalogue.write() as session:
+                repair.mark_broken(session, record.id, ["dataset.hdf5"])
+            real(*args, **kwargs)
+
+        monkeypatch.setattr(upload_module.answers, "confirm", confirm)
+        upload(place, announce(container))
+        assert answer_of(place, container) is None
+
     def test_a_worker_that_slept_cannot_overwrite_what_another_stored_meanwhile(
         self, place, quantify_directory, announce, record_of, monkeypatch
     ):
@@ -468,7 +568,8 @@ class TestOtherWorkers:
                 with h5py.File(file, "r+") as dataset:
                     dataset["y0"][0] = 99.0
                 other = Workplace(place.settings)
-                monkeypatch.setattr(lease, "WAIT", 0.0)
+                # As if this worker had slept longer than its lease.
+                place.redis.delete(keys.upload("fridge", message.tuid))
                 assert upload(other, announce(container)) is Result.STORED
                 other.close()
             return commit(self, ready)
@@ -485,7 +586,8 @@ class TestOtherWorkers:
     def test_two_workers_at_once_store_one_dataset_once(
         self, place, quantify_directory, announce, record_of, monkeypatch
     ):
-        monkeypatch.setattr(lease, "WAIT", 0.0)
+        # Leases spare double work; that it does no harm must not rest on them.
+        monkeypatch.setattr(upload_module, "leases", without_leases)
         container = quantify_directory / EXTRA
         message = announce(container)
         places = [Workplace(place.settings) for _ in range(4)]
@@ -584,6 +686,37 @@ class TestElsewhere:
         assert upload(place, announce(first)) is Result.UNCHANGED
         assert upload(place, announce(second)) is Result.STORED
 
+    def test_a_damaged_file_in_a_new_store_does_not_hide_the_good_copy_of_the_old(
+        self, place, quantify_directory, announce, record_of, tmp_path
+    ):
+        container = quantify_directory / LINE
+        upload(place, announce(container))
+        good = record_of(container).file("dataset.hdf5")
+        (container / "dataset.hdf5").write_bytes(b"stump")
+        other = Workplace(
+            place.settings.model_copy(update={"store": (tmp_path / "new").as_uri()})
+        )
+        other.prepare()
+        upload(other, announce(container))
+        record = record_of(container)
+        assert record.file("dataset.hdf5").sha256 == good.sha256
+        assert record.file("dataset.hdf5").status is FileStatus.BROKEN
+        assert record.file("dataset.hdf5~damaged").status is FileStatus.STORED
+        other.close()
+
+    def test_a_catalogue_restored_while_workers_run_is_noticed(
+        self, place, quantify_directory, announce
+    ):
+        first, second = quantify_directory / LINE, quantify_directory / GRID
+        upload(place, announce(first))
+        mark = answers.read_mark(place.redis)
+        # As it stands after a restore: Redis has heard of later history.
+        answers.write_mark(place.redis, mark._replace(high_water=1000))
+        upload(place, announce(second))
+        assert answers.read_mark(place.redis).epoch != mark.epoch
+        assert answer_of(place, first) is None
+        assert answer_of(place, second).kind == "synced"
+
     def test_an_emptied_redis_costs_no_upload(
         self, place, quantify_directory, announce
     ):
@@ -617,6 +750,80 @@ class TestElsewhere:
             upload(place, announce(container))
         assert record_of(container) is None
         assert answer_of(place, container) is None
+
+
+class TestBatch:
+    def test_one_bad_dataset_fails_alone(
+        self, place, quantify_directory, found, monkeypatch
+    ):
+        containers = sorted(quantify_directory.glob("20260301/*"))
+        message = found(containers)
+        bad = message.items[1].tuid
+        real = Draft.store
+
+        def store(self, listing):
+            if self.tuid == bad:
+                raise RuntimeError("nobody thought of it")
+            return real(self, listing)
+
+        monkeypatch.setattr(Draft, "store", store)
+        outcomes = upload_found(place, message)
+        assert "nobody thought of it" in str(outcomes.pop(bad))
+        assert set(outcomes.values()) == {Result.STORED}
+
+    def test_one_row_that_no_database_takes_fails_alone(
+        self, place, quantify_directory, found, monkeypatch
+    ):
+        containers = sorted(quantify_directory.glob("20260301/*"))
+        message = found(containers)
+        bad = message.items[2].tuid
+        real = Draft.record
+
+        def record(self, listing):
+            made = real(self, listing)
+            year_one = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+            fields = {"collected": year_one} if self.tuid == bad else {}
+            return made.model_copy(update=fields)
+
+        monkeypatch.setattr(Draft, "record", record)
+        outcomes = upload_found(place, message)
+        assert isinstance(outcomes.pop(bad), PermanentError)
+        assert set(outcomes.values()) == {Result.STORED}
+
+    @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EHOSTDOWN])
+    def test_an_outage_of_a_drive_is_no_answer(
+        self, place, quantify_directory, found, monkeypatch, number
+    ):
+        message = found(sorted(quantify_directory.glob("20260301/*")))
+
+        def fail(self, **_):
+            raise OSError(number, os.strerror(number), str(self))
+
+        monkeypatch.setattr(Path, "is_symlink", fail)
+        outcomes = upload_found(place, message)
+        assert {type(outcome) for outcome in outcomes.values()} == {
+            SourceUnavailableError
+        }
+
+
+class TestTraversal:
+    def test_an_escaped_way_out_of_the_root_is_refused(
+        self, place, quantify_directory, announce, tmp_path
+    ):
+        outside = shutil.copytree(quantify_directory / LINE, tmp_path / "outside")
+        (outside / "id_rsa").write_text("secret")
+        message = announce(quantify_directory / LINE)
+        folder = f"{message.folder}%2F..%2F..%2F..%2Foutside"
+        with pytest.raises(OutsideRootError, match="no name"):
+            upload(place, message.model_copy(update={"folder": folder}))
+
+    def test_a_message_about_one_dataset_cannot_name_another_ones_folder(
+        self, quantify_directory, announce
+    ):
+        message = announce(quantify_directory / LINE).model_dump(mode="json")
+        other = announce(quantify_directory / GRID)
+        with pytest.raises(MessageError, match="no container of"):
+            parse(Announcement, message | {"folder": other.folder})
 
 
 def test_the_data_directory_is_left_as_it_was(place, quantify_directory, announce):

@@ -5,7 +5,9 @@ import pytest
 from workers.decide import Action, Known, decide
 
 F, G = "f" * 32, "e" * 32
-STORED = Known(fingerprint=F, live=False, here=True, described=True, failed=False)
+STORED = Known(
+    fingerprint=F, live=False, here=True, described=True, failed=False, mendable=False
+)
 
 
 @pytest.mark.parametrize("why", ["write", "scan", "settled"])
@@ -29,7 +31,13 @@ def test_a_settled_run_is_read_again_even_if_its_stats_are_those_stored():
 
 @pytest.mark.parametrize(
     "lacking",
-    [{"here": False}, {"described": False}, {"failed": True}, {"fingerprint": None}],
+    [
+        {"here": False},
+        {"described": False},
+        {"failed": True},
+        {"fingerprint": None},
+        {"mendable": True},
+    ],
 )
 def test_a_row_that_lacks_something_is_no_answer(lacking):
     assert decide(F, "scan", STORED._replace(**lacking), running=False) is (

@@ -162,8 +162,8 @@ def with_dataset_snapshot(
         )
         raise FileBusyError(msg)
     msg = (
-        f"{path} is no whole HDF5 file and nobody is writing it: its writer was "
-        "probably killed. It is stored as it is."
+        f"{path.name} is no whole HDF5 file and nobody is writing it: its writer was "
+        "killed, or it never was HDF5. It is stored as it is."
     )
     raise DamagedFileError(msg)
 
@@ -264,9 +264,13 @@ def _sink(size: int) -> IO[bytes]:
     """Make room for a copy: memory, or a temporary file deleted when closed."""
     if size <= IN_MEMORY_BYTES:
         return io.BytesIO()
-    file: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed by the caller)
-        prefix="quantify-sync-"
-    )
+    try:
+        file: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed by the caller)
+            prefix="quantify-sync-"
+        )
+    except OSError as error:
+        # Not to be taken for an error of the original.
+        raise _no_room(error) from error
     return file
 
 
@@ -290,9 +294,12 @@ def _room() -> Iterator[None]:
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        msg = (
-            f"No room for a temporary copy in {tempfile.gettempdir()}: free space "
-            "there, or set TMPDIR to a larger disk. The file is read again when it is "
-            "announced again."
-        )
-        raise TransientError(msg) from error
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> TransientError:
+    return TransientError(
+        f"No room for a temporary copy ({error.strerror}): free space on the disk of "
+        "TMPDIR, or set TMPDIR to a larger one. The file is read again when it is "
+        "announced again."
+    )
