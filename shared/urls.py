@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 
-_PASSWORD = re.compile(r"(?<=://)([^/@\s]*?):[^/@\s]*@")
+# A password may hold `/`, `@` and spaces, so it is taken to end at the last `@` of the
+# line before another URL begins. Now and then that hides too much, never too little.
+_PASSWORD = re.compile(
+    r"""(?<=://)([^:/?\#\s]*):(?:(?![\s'"(<,][A-Za-z][\w+.-]*://).)*@""", re.VERBOSE
+)
 _SECRET_PARAMETER = re.compile(
-    r"([?&][^=&\s]*(?:secret|password|token|key)[^=&\s]*)=[^&\s]*", re.IGNORECASE
+    r"([?&](?:[^=&\s]*(?:secret|password|token|key|signature|credential)[^=&\s]*|sig))"
+    r"=[^&\s]*",
+    re.IGNORECASE,
 )
 
 
