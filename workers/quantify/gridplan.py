@@ -15,6 +15,12 @@ MAX_CELLS_PER_POINT = 4
 """A grid may have so many cells for each point: room for interrupted and
 non-rectangular sweeps, while n random points never become n by n cells."""
 
+SAMPLE = 16_384
+"""Values that are looked at first to find the levels of a setpoint; sweeps of more
+levels than some thousand are sorted whole."""
+MANY = 8 * SAMPLE
+"""Values from which looking at a sample pays."""
+
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
@@ -195,23 +201,24 @@ def _plan_regular(setpoints: Sequence[Array]) -> _RegularPlan | None:
     # A setpoint that never changes is the outermost loop, of one turn.
     holds = [int(np.argmax(x != x[0])) or points for x in setpoints]
     loops = tuple(sorted(range(len(setpoints)), key=lambda axis: -holds[axis]))
-    coords: list[Array] = [np.empty(0)] * len(setpoints)
-    orders: list[slice | Array] = [slice(None)] * len(setpoints)
+    turns: dict[int, Array] = {}
     block = points
     for axis in loops:
         x, hold = setpoints[axis], holds[axis]
         if block % hold:
             return None
-        turn = x[:block:hold]
+        turns[axis] = turn = x[:block:hold]
         if not (x.reshape(-1, len(turn), hold) == turn[:, np.newaxis]).all():
             return None
-        orders[axis] = order = _ascending(turn)
-        coords[axis] = turn[order].copy()
-        if not (coords[axis][1:] > coords[axis][:-1]).all():
-            return None
         block = hold
-    # In the innermost loop every point has another value.
-    return _RegularPlan(tuple(coords), loops, tuple(orders)) if block == 1 else None
+    if block != 1:  # in the innermost loop every point has another value
+        return None
+    # Only now, when the loops are sure: to sort what is none takes long.
+    orders = tuple(_ascending(turns[axis]) for axis in range(len(setpoints)))
+    coords = tuple(turns[axis][order].copy() for axis, order in enumerate(orders))
+    if not all((coord[1:] > coord[:-1]).all() for coord in coords):
+        return None
+    return _RegularPlan(coords, loops, orders)
 
 
 def _ascending(values: Array) -> slice | Array:
@@ -226,17 +233,16 @@ def _ascending(values: Array) -> slice | Array:
 def _plan_scatter(setpoints: Sequence[Array]) -> _ScatterPlan | None:
     points = len(setpoints[0])
     coords: list[Array] = []
+    index = np.zeros(points, dtype=np.intp)
     size = 1
     for x in setpoints:
-        coord = np.unique(x)
+        coord, ranks = _factorised(x)
         size *= len(coord)
         if size > MAX_CELLS_PER_POINT * points:
             return None
         coords.append(coord)
-    index = np.zeros(points, dtype=np.intp)
-    for x, coord in zip(setpoints, coords, strict=True):
         index *= len(coord)
-        index += _ranks(coord, x)
+        index += ranks
     taken = np.zeros(size, dtype=bool)
     taken[index] = True
     if np.count_nonzero(taken) != points:
@@ -244,8 +250,22 @@ def _plan_scatter(setpoints: Sequence[Array]) -> _ScatterPlan | None:
     return _ScatterPlan(tuple(coords), index)
 
 
+def _factorised(x: Array) -> tuple[Array, Array]:
+    """Return the ascending unique values, and the place of each value in them."""
+    if len(x) > MANY:
+        # Sorting a million values to find a thousand takes longer than all the rest:
+        # a part of them mostly has all, which is then made sure of.
+        part = np.concatenate((x[:SAMPLE], x[:: len(x) // SAMPLE]))
+        coord = np.unique(part)
+        ranks = _ranks(coord, x)
+        if np.array_equal(coord.take(ranks, mode="clip"), x):
+            return coord, ranks
+    coord = np.unique(x)
+    return coord, _ranks(coord, x)
+
+
 def _ranks(coord: Array, values: Array) -> Array:
-    """Return the place of each value in `coord`, which holds them all."""
+    """Return the place of each value in `coord`, where it is in there."""
     # Most sweeps are evenly spaced; then the place can be computed, which for values
     # in random order is 15 times faster than searching it. Rounding cannot mislead:
     # the guess is compared with the values.
