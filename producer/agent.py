@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class _Lost:
-    """The system lost events."""
+    """Events were lost."""
 
 
 Item = Change | Batch | Swept | Away | _Lost
@@ -85,6 +85,7 @@ class SourceAgent:
             self._ledger,
             pulse=self._pulse,
             newest=lambda newest: self._reach(lambda: self._announcer.newest(newest)),
+            appeared=self._status.appeared,
             quiet=timings.quiet,
         )
         self._sweeper = Sweeper(source, self._announcer, self._inbox.put)
@@ -136,7 +137,16 @@ class SourceAgent:
         items = self._wait()
         now, wall = time.monotonic(), time.time()
         for item in items:
-            self._take(item, now, wall)
+            try:
+                self._take(item, now, wall)
+            except Exception:  # the others count too
+                logger.exception(
+                    "Source %s: a %s could not be taken in",
+                    self._source.name,
+                    type(item).__name__,
+                )
+                if isinstance(item, Change):
+                    self._lost(now)
         self._intake.ripen(now, wall)
         self._announce(now)
         if now >= self._next_tick:
@@ -225,6 +235,7 @@ class SourceAgent:
         self._sweeper.ask(whole=not recent)
 
     def _compared(self, batch: Batch, now: float, wall: float) -> None:
+        self._status.listed(seen.tuid for seen in batch.seen)
         for seen in batch.seen:
             if not self._status.swept and self._is_live(seen, wall):
                 age = wall - seen.mtime_us / 1e6
@@ -267,11 +278,13 @@ class SourceAgent:
                 done.tally.days,
                 done.took,
             )
+        else:
+            self._status.swept_recent()
         self._cover()
 
     def _lost(self, now: float) -> None:
         """Take in that events were lost: look again, and at older days soon."""
-        logger.warning("Source %s: the system lost events", self._source.name)
+        logger.warning("Source %s: events were lost; it is swept", self._source.name)
         self._status.count_loss()
         self._next_whole = min(self._next_whole, now + self._timings.recheck)
         self._sweeper.ask()
@@ -282,10 +295,10 @@ class SourceAgent:
             self._next_everything = now + self._timings.everything
             self._sweeper.ask(everything=True)
         if now >= self._next_whole:
-            self._next_whole = math.inf
+            self._next_whole = math.inf  # until it is done; the daily round is one too
             self._sweeper.ask(whole=True)
         elif now >= self._next_recent:
-            self._next_recent = math.inf
+            self._next_recent = now + self._timings.recheck
             self._sweeper.ask()
         if self._coverage.is_broken():
             self._cover()
@@ -319,7 +332,7 @@ class SourceAgent:
         if now < self._away_until:
             return
         while records := self._ledger.due(now, limit=MAX_FOUND):
-            ready = self._still_due(records, now)
+            ready = self._still_due(self._spaced(records, now), now)
             scans = [record for record in ready if record.why == "scan"]
             self._announcer.found([record.seen for record in scans if record.seen])
             self._sent(scans, now)
@@ -348,6 +361,20 @@ class SourceAgent:
         for tuid in queued:
             self._ledger.put_off(tuid, now)
         return [record for record in ready if record.tuid not in queued]
+
+    def _spaced(self, records: list[Record], now: float) -> list[Record]:
+        """Put the backlog off while the workers do not keep up, or there is none.
+
+        What changed just now is said all the same, until its longest wait is reached:
+        each repetition would be one more message in a Redis that nobody empties.
+        """
+        last = self._timings.backoff_last
+        late = {r.tuid for r in records if r.why == "scan" or r.wait >= last}
+        if not late or not self._announcer.is_crowded():
+            return records
+        for tuid in late:
+            self._ledger.put_off(tuid, now)
+        return [record for record in records if record.tuid not in late]
 
     def _sent(self, records: Iterable[Record], now: float) -> None:
         for record in records:
@@ -380,6 +407,10 @@ class SourceAgent:
         """Notice that other answers count now: compare all with them."""
         mark = self._announcer.mark()
         self._back()
+        if self._mark is None:
+            # What was written before this start says nothing about now: a run that
+            # began while no producer watched would be taken for superseded.
+            self._announcer.clear_newest()
         before, self._mark = self._mark, mark
         if before is None or (before.epoch, before.worker) == (mark.epoch, mark.worker):
             return

@@ -32,6 +32,11 @@ FAIL_FAST = {"max_retries": 1, "interval_start": 0, "connect_retries_timeout": 1
 """Celery's own reconnecting (seconds) is cut short: the ledger tries again anyway."""
 
 
+MAX_WAITING = 100
+"""Messages on the queue `events` from which on the backlog is not announced: there is
+no worker, or it does not keep up. They name 50,000 datasets in some 12 MB of Redis."""
+
+
 class Announcer:
     """Speaks for one source. Its methods may be called from several threads.
 
@@ -62,6 +67,16 @@ class Announcer:
         """Tell which container was created last."""
         with reaching(self._url):
             presence.write_newest(self._redis, self._source, newest)
+
+    def clear_newest(self) -> None:
+        """Tell that it is not known which container was created last."""
+        with reaching(self._url):
+            presence.clear_newest(self._redis, self._source)
+
+    def is_crowded(self) -> bool:
+        """Whether so many announcements wait that the backlog's are put off."""
+        with reaching(self._url):
+            return int(self._redis.llen(queues.EVENTS)) > MAX_WAITING
 
     def announce(self, record: Record) -> None:
         """Announce one dataset that was seen to change."""

@@ -92,6 +92,7 @@ class Coverage:
         str
             What a person should know; empty if all is well.
         """
+        self._identity = self._identify()  # before the look, so no change is missed
         try:
             present = days_of(self._root)
         except SourceUnavailableError as error:
@@ -104,7 +105,6 @@ class Coverage:
             chosen = tuple(dict.fromkeys((*running, *scope.containers)))
             scope = Scope(scope.days, chosen[:MAX_CONTAINERS])
         self.days = scope.days
-        self._identity = self._identify()
         return " ".join(self._watcher.cover(scope))
 
     def forget(self, day: str) -> None:

@@ -44,6 +44,8 @@ class Intake:
         Tells Redis of a write (TUID, bytes, µs); whether a follower has the run.
     newest
         Tells Redis of a new container.
+    appeared
+        Counts a dataset (TUID) that was not there before.
     quiet
         After so long a written file is no sign of life, s.
     """
@@ -55,6 +57,7 @@ class Intake:
         *,
         pulse: Callable[[str, int, int], bool],
         newest: Callable[[Newest], None],
+        appeared: Callable[[str], None],
         quiet: float,
     ) -> None:
         self._root = source.quantify_directory
@@ -62,6 +65,7 @@ class Intake:
         self._ledger = ledger
         self._pulse = pulse
         self._newest = newest
+        self._appeared = appeared
         self._quiet = quiet
         self._canonical: dict[str, str] = {}  # TUID → container
         self._created: dict[str, float] = {}  # container without dataset → seen at
@@ -108,6 +112,7 @@ class Intake:
                 self._written(folder, now, wall)
             else:
                 self._touched(folder, now, wall)
+                self._put_there(folder)
 
     def next_ripe(self) -> float:
         """When `ripen` has something to do; infinite if it has not."""
@@ -125,10 +130,17 @@ class Intake:
         self._ledger.written(tuid, folder, now, wall=wall, followed=followed)
         created = self._created.pop(folder, None)
         if created is not None:
+            self._appeared(tuid)
             self._ledger.created(tuid, now)
             if created >= self._last_created:
                 self._last_created = created
                 self._newest(Newest(tuid, folder, created))
+
+    def _put_there(self, folder: str) -> None:
+        """Take in that a new container came with its dataset, not measured now."""
+        if folder in self._created and self._canonical_of(folder) == folder:
+            del self._created[folder]
+            self._appeared(_tuid_of(folder))
 
     def _touched(self, folder: str, now: float, wall: float) -> None:
         holder = self._canonical_of(folder)

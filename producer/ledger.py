@@ -10,7 +10,10 @@ The rules are those of the design, section 5:
 * At most `WINDOW` datasets of the backlog are outstanding, newest first. Fresh
   writes do not count, and what reached the longest wait gives its place up.
 * A run that is being written is announced when it appears, then no oftener than
-  its back-off allows: each upload of a running file leaves an object behind.
+  its back-off allows: each upload of a running file leaves an object behind. An
+  answer sets the back-off to its first value, so that a run without a follower is
+  refreshed every 30 s. When it falls silent its last write is announced early, after
+  10 s; if it goes on after that, the next silence must be twice as long.
 * A run is settled `quiet` seconds after its last write, or `settle` seconds after
   a newer container appeared, and that is told once, answered or not: the worker
   then compares contents and not stats.
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 
 WINDOW = 1000
 """Backlog datasets announced but not answered (design, section 5)."""
+SILENCE_SHARE = 1 / 3
+"""Of the first back-off: so long a run is silent until its last write is announced."""
 ASKED = 2000
 """Answers read at a time; what waits beyond that takes turns."""
 
@@ -79,7 +84,11 @@ class Ledger:
     def found(
         self, seen: Seen, answer: Answer | None, now: float, *, wall: float
     ) -> None:
-        """Take in what a sweep saw, and what had been answered of it."""
+        """Take in what a sweep saw, and what had been answered of it.
+
+        Of what was seen to change here nobody knows which look is the later one: it
+        is looked at again where they differ.
+        """
         record = self._records.get(seen.tuid)
         fingerprint = answer.fingerprint if answer else ""
         self._note_failure(seen.tuid, seen.fingerprint, answer)
@@ -93,7 +102,11 @@ class Ledger:
             record.before = fingerprint
         record.answer = fingerprint
         record.answered_live = answer is not None and answer.kind == "live"
-        self.looked(seen, now)
+        if record.place is not Place.FRESH or _same(record.seen, seen):
+            self.looked(seen, now)
+        elif record.seen is not None:
+            record.seen = None
+            record.due = min(record.due, self._allowed(record, now))
 
     def written(
         self, tuid: str, folder: str, now: float, *, wall: float, followed: bool
@@ -118,7 +131,8 @@ class Ledger:
         record.settling = False
         record.seen = None
         record.why = "write"
-        record.due = NEVER if followed else self._allowed(record, now)
+        soon = min(self._allowed(record, now), now + record.silence)
+        record.due = NEVER if followed else soon
         return record
 
     def touched(self, tuid: str, folder: str, now: float, *, wall: float) -> None:
@@ -173,6 +187,10 @@ class Ledger:
             record.before = answer.fingerprint
         elif answer.fingerprint != record.before:
             record.heard = True
+        if answer.fingerprint != record.answer and record.settles != NEVER:
+            record.wait = self._timings.backoff_first
+            if record.due != NEVER:
+                record.due = min(record.due, self._allowed(record, now))
         record.answer = answer.fingerprint
         record.answered_live = answer.kind == "live"
         if record.seen is not None:
@@ -188,6 +206,9 @@ class Ledger:
         if record is None:
             return
         if record.sent:
+            early = now < record.last_sent + record.wait
+            if early and record.why == "write" and not record.created:
+                record.silence *= 2
             record.wait = min(2 * record.wait, self._timings.backoff_last)
         record.sent += 1
         record.created = record.settling = False
@@ -200,9 +221,9 @@ class Ledger:
             self._rest(record)
 
     def put_off(self, tuid: str, now: float) -> None:
-        """Take in that a task for it waits already, or that it can't be read now."""
+        """Take in that a task for it waits already, or that it can't be said now."""
         if record := self._records.get(tuid):
-            record.due = now + self._timings.backoff_first
+            record.due = now + record.wait
 
     def void(self, now: float) -> None:
         """Forget all answers, and that anything was sent: both were lost."""
@@ -275,7 +296,8 @@ class Ledger:
     # -----------------------------------------------------------------------------
 
     def _new(self, tuid: str, folder: str, wall: float, place: Place) -> Record:
-        record = Record(tuid, folder, wall, self._timings.backoff_first, place)
+        wait = self._timings.backoff_first
+        record = Record(tuid, folder, wall, wait, wait * SILENCE_SHARE, place)
         self._records[tuid] = record
         return record
 
@@ -332,3 +354,7 @@ class Ledger:
             self._failed.add(tuid)
         else:
             self._failed.discard(tuid)
+
+
+def _same(one: Seen | None, other: Seen) -> bool:
+    return one is not None and one.fingerprint == other.fingerprint

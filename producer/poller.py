@@ -105,7 +105,7 @@ class Poller:
 
     def _run(self) -> None:
         next_days = time.monotonic()
-        while not self._stop.wait(self._period):
+        while not self._stop.is_set():  # the first look tells which days are old
             try:
                 for folder in self._hot:
                     self._look(folder, refresh=True)
@@ -119,11 +119,14 @@ class Poller:
                 logger.debug("%s can't be looked at: %s", self._root, error)
             except Exception:
                 logger.exception("A look at %s failed", self._root)
+            self._stop.wait(self._period)
 
     def _look_at_days(self) -> None:
         if self._old_days is None:
             self._old_days = frozenset(days_of(self._root))
-        for day in self._days:
+        days = self._days
+        self._forget_all_but(days)
+        for day in days:
             try:
                 names = containers_of(self._root, day)
             except FileNotFoundError:
@@ -141,6 +144,17 @@ class Poller:
                     self._known[folder] = (None, "")  # all in it is news
                     self._tell(Change("created", folder))
                 self._look(folder, refresh=False)
+
+    def _forget_all_but(self, days: tuple[str, ...]) -> None:
+        """Forget the days that are looked at no more, but that they are not new."""
+        left = self._present.keys() - set(days)
+        self._old_days = (self._old_days or frozenset()) | left
+        for day in left:
+            del self._present[day]
+        hot = set(self._hot)
+        for folder in tuple(self._known):
+            if folder.partition("/")[0] not in days and folder not in hot:
+                del self._known[folder]
 
     def _look(self, folder: str, *, refresh: bool) -> None:
         try:

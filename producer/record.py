@@ -48,6 +48,8 @@ class Record:
         When its container was first seen, seconds since 1970.
     wait
         Between its announcements now, s.
+    silence
+        After so long without a write the last one is announced, s.
     place
         Where it stands.
     seen
@@ -82,6 +84,7 @@ class Record:
     folder: str
     first_seen: float
     wait: float
+    silence: float
     place: Place
     seen: Seen | None = None
     why: Why = "scan"

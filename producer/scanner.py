@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_TOLD = 20
 """Names kept of what is out of place: enough to see the pattern."""
+GRACE_SECONDS = 60.0
+"""A container that changed within this time may still get its `dataset.hdf5`."""
 
 
 @dataclass
@@ -35,8 +38,8 @@ class Tally:
     duplicates
         Second containers of a TUID: the first `MAX_TOLD`.
     strays
-        What is no day, no container, or can't be read: the first `MAX_TOLD`, each
-        with what is wrong with it.
+        What is no day, no container or no dataset, or can't be read: the first
+        `MAX_TOLD`, each with what is wrong with it.
     duplicate_count, stray_count
         How many there were in all.
     """
@@ -186,9 +189,8 @@ def look(root: Path, folder: str, ignore: tuple[str, ...] = ()) -> Seen | None:
     dataset = listing.dataset
     if dataset is None:
         return None
-    tuid = listing.name[:TUID_LENGTH]
     return Seen(
-        tuid,
+        listing.name[:TUID_LENGTH],
         folder,
         listing.fingerprint,
         listing.newest_us,
@@ -249,13 +251,31 @@ def _try(
 ) -> Seen | None:
     folder = f"{day}/{to_wire(name)}"
     try:
-        return look(root, folder, ignore)
+        seen = look(root, folder, ignore)
     except SourceUnavailableError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in (errno.EACCES, errno.EPERM):
             tally.stray(folder, "not readable")
             return None
         raise
+    if seen is None and (lack := _lack(root / day / name)):
+        tally.stray(folder, lack)
+    return seen
+
+
+def _lack(container: Path) -> str:
+    """Say why a container holds no dataset; empty if it is gone or just being made."""
+    try:
+        changed = container.lstat().st_mtime
+        if abs(time.time() - changed) < GRACE_SECONDS:
+            return ""
+        mode = (container / DATASET_FILE).lstat().st_mode
+    except PermissionError:
+        return "not readable"
+    except OSError:
+        return f"no {DATASET_FILE}" if container.is_dir() else ""
+    kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder"}
+    return f"{DATASET_FILE} is {kinds.get(stat.S_IFMT(mode), 'no regular file')}"
 
 
 def _what(item: os.DirEntry[str], wanted: str) -> str:

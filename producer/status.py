@@ -13,7 +13,7 @@ from shared.presence import AGENT_SECONDS, Agent
 from shared.version import installed_version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from producer.announcer import Announcer
     from producer.ledger import Counts
@@ -44,6 +44,9 @@ class Status:
             started=time.time(),
         )
         self._complaints: dict[str, str] = {}
+        self._counted = 0  # datasets of the last whole sweep
+        self._appeared: set[str] = set()  # TUIDs, since then
+        self._listed: set[str] = set()  # those of them that a sweep has met
         self._told: Agent | None = None
         self._told_at = -math.inf
 
@@ -68,13 +71,37 @@ class Status:
         self._complaints[about] = message
         self.tell(message=" ".join(filter(None, self._complaints.values())))
 
+    def appeared(self, tuid: str) -> None:
+        """Count a dataset that appeared since the last whole sweep."""
+        self._appeared.add(tuid)
+        self.tell(datasets=self._counted + len(self._appeared))
+
+    def listed(self, tuids: Iterable[str]) -> None:
+        """Take in what a sweep met: a whole one counts it when it is done."""
+        self._listed |= self._appeared.intersection(tuids)
+
+    def swept_recent(self) -> None:
+        """Take in that a sweep of the recent days is done: it counts nothing."""
+        self._listed.clear()
+
     def swept_all(self, tally: Tally) -> None:
-        """Tell what a whole sweep counted."""
+        """Tell what a whole sweep counted, and log once what is not synced."""
+        for folder in tally.duplicates:
+            if folder not in self._now.duplicates:
+                logger.warning("%s is a second folder of its TUID: not synced", folder)
+        for stray in tally.strays:
+            if stray not in self._now.strays:
+                logger.warning("%s: not synced", stray)
+        self._counted = tally.datasets
+        self._appeared -= self._listed
+        self._listed.clear()
         self.tell(
             swept=True,
-            datasets=tally.datasets,
+            datasets=self._counted + len(self._appeared),
             duplicates=tuple(tally.duplicates),
             strays=tuple(tally.strays),
+            duplicate_count=tally.duplicate_count,
+            stray_count=tally.stray_count,
         )
 
     def count_loss(self) -> None:

@@ -184,12 +184,18 @@ class Sweeper:
         self._tell(Swept(whole, tally, took, busy.newest() if whole else ()))
 
     def _compare(self, batch: list[Seen], *, everything: bool) -> None:
-        """Hand a batch on with its answers; wait while Redis is away."""
+        """Hand a batch on with its answers; wait while Redis is away.
+
+        Announcing everything also waits until the workers keep up.
+        """
         if not batch:
             return
         tuids = [seen.tuid for seen in batch]
         while not self._stop.is_set():
             try:
+                if everything and self._announcer.is_crowded():
+                    self._stop.wait(BROKER_WAIT)
+                    continue
                 found = self._announcer.answers(tuids, self._announcer.mark())
                 if everything:
                     self._announcer.found([s for s in batch if _same(s, found)])

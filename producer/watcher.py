@@ -95,10 +95,18 @@ class Watcher:
         self._watches: dict[str, ObservedWatch] = {}
 
     def start(self) -> None:
-        """Begin; nothing is watched until `cover` is called."""
+        """Begin; nothing is watched until `cover` is called.
+
+        Where the system has no thread left, `revive` tries again.
+        """
+        observer = Observer()
+        try:
+            observer.start()
+        except (OSError, RuntimeError) as error:
+            logger.debug("Nothing can be watched: %s", error)
+            return
         logging.getLogger(LIBRARY_LOGGER).addHandler(self._warnings)
-        self._observer = Observer()
-        self._observer.start()
+        self._observer = observer
 
     def stop(self) -> None:
         """End all watches."""
@@ -123,6 +131,13 @@ class Watcher:
             What can't be watched, with the reason; the sweep still finds changes
             there. A folder that is not there any more is no reason.
         """
+        if self._observer is None:
+            complaint = (
+                f"{self._root} can't be watched (the system gives no thread or no "
+                "handle); it is only looked at now and then. End other programs, or "
+                "raise the system's limits."
+            )
+            return [complaint]
         wanted = {"": False}
         wanted |= dict.fromkeys((*scope.days, *scope.containers), True)
         for folder in self._watches.keys() - wanted.keys():
@@ -134,11 +149,12 @@ class Watcher:
                     self._add(folder, recursive=recursive)
                 except FileNotFoundError:
                     continue
-                except OSError as error:
+                except (OSError, RuntimeError) as error:  # RuntimeError: no thread
+                    why = getattr(error, "strerror", None) or error
                     complaints.append(
-                        f"{folder or self._root} can't be watched "
-                        f"({error.strerror or error}); it is only looked at now and "
-                        "then. On Linux raise fs.inotify.max_user_watches (sysctl)."
+                        f"{folder or self._root} can't be watched ({why}); it is only "
+                        "looked at now and then. On Linux raise "
+                        "fs.inotify.max_user_watches (sysctl)."
                     )
         return complaints
 
@@ -156,7 +172,10 @@ class Watcher:
             Whether there was any: events were lost then, and `cover` is due.
         """
         observer = self._observer
-        if observer is None or not observer.is_alive() or self._warnings.gave_up:
+        if observer is None:
+            self.start()
+            return self._observer is not None
+        if not observer.is_alive() or self._warnings.gave_up:
             self._warnings.gave_up = False
             self.restart()
             return True

@@ -47,7 +47,7 @@ def retry(place: Place, tuid: str, *, source: str | None = None) -> Retried:
         if tuid in answers.read_failures(place.needed_redis, name)
     ]
     try:
-        record = find_record(place.catalogue, tuid, source=source)
+        record = find_record(place, tuid, source=source)
     except NotFoundError:
         # What was refused before it was stored has no row.
         if not refused or not is_tuid(tuid):
@@ -111,7 +111,7 @@ def _again(place: Place, failed: dict[str, list[str]]) -> Retried:
             continue
         ids = [str(dataset_id(name, tuid)) for tuid in tuids]
         with place.catalogue.write() as session:
-            repair.clear_failed(session, ids, worker=worker)
+            repair.reopen(session, ids, worker=worker)
         answers.forget(place.needed_redis, name, tuids)
         requests.ask(place.needed_redis, name, "compare")
     return Retried(tuids={name: tuids for name, tuids in told.items() if tuids})

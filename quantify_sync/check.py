@@ -7,6 +7,7 @@ import shutil
 import time
 import uuid
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -70,12 +71,15 @@ def check() -> tuple[Finding, ...]:
     with Place(settings) as place:
         return (
             _configuration(settings),
-            *(f for s in settings.sources for f in _source(s, settings.sources)),
+            *(_source(source, settings.sources) for source in settings.sources),
             _tried("broker", lambda: _broker(place)),
             _tried("store", lambda: _store(place)),
             _tried("catalogue", lambda: _catalogue(place)),
             *_inotify(settings.sources),
-            *_disks(settings),
+            *(
+                _tried(what, partial(_disk, what, path))
+                for what, path in _disks(settings).items()
+            ),
         )
 
 
@@ -84,7 +88,7 @@ def _good(subject: str, told: str) -> Finding:
 
 
 def _bad(subject: str, told: str) -> Finding:
-    return Finding(subject=subject, good=False, told=told)
+    return Finding(subject=subject, good=False, told=" ".join(told.split()))
 
 
 def _tried(subject: str, attempt: Callable[[], Finding]) -> Finding:
@@ -92,6 +96,12 @@ def _tried(subject: str, attempt: Callable[[], Finding]) -> Finding:
         return attempt()
     except QuantifySyncError as error:
         return _bad(subject, str(error))
+    except OSError as error:
+        return _bad(
+            subject,
+            f"{error.filename or subject} can't be read ({error.strerror or error}): "
+            "give this user the right to, or mount the drive again.",
+        )
 
 
 def _configuration(settings: Settings) -> Finding:
@@ -106,7 +116,7 @@ def _configuration(settings: Settings) -> Finding:
     return _good("configuration", f"{len(settings.sources)} source(s) in {where}")
 
 
-def _source(source: Source, others: tuple[Source, ...]) -> Iterator[Finding]:
+def _source(source: Source, others: tuple[Source, ...]) -> Finding:
     subject = f"source {source.name}"
 
     def directory() -> Finding:
@@ -116,14 +126,7 @@ def _source(source: Source, others: tuple[Source, ...]) -> Iterator[Finding]:
             days = sum(1 for entry in entries if entry.is_dir())
         return _good(subject, f"{source.quantify_directory}: {days} folder(s)")
 
-    try:
-        yield _tried(subject, directory)
-    except OSError as error:
-        yield _bad(
-            subject,
-            f"{source.quantify_directory} can't be read ({error.strerror}): give this "
-            "user the right to read it, or mount the drive again.",
-        )
+    return _tried(subject, directory)
 
 
 def _broker(place: Place) -> Finding:
@@ -225,17 +228,19 @@ def _today(source: Source) -> date:
     return datetime.now(source.zone).date()
 
 
-def _disks(settings: Settings) -> Iterator[Finding]:
+def _disks(settings: Settings) -> dict[str, Path]:
     places = {"data directory": settings.data_dir}
     store = urlsplit(settings.store)
     if store.scheme == "file":
         places["store's disk"] = Path(unquote(store.path))
-    for subject, path in places.items():
-        # The nearest folder that is there lies on the same disk.
-        there = next(p for p in (path, *path.parents) if p.exists())
-        free = shutil.disk_usage(there).free
-        told = f"{free / 2**30:.1f} GiB free at {there}"
-        if free < MIN_FREE:
-            yield _bad(subject, f"{told}: make room, or choose another place for it.")
-        else:
-            yield _good(subject, told)
+    return places
+
+
+def _disk(subject: str, path: Path) -> Finding:
+    # The nearest folder that is there lies on the same disk.
+    there = next(p for p in (path, *path.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    told = f"{free / 2**30:.1f} GiB free at {there}"
+    if free < MIN_FREE:
+        return _bad(subject, f"{told}: make room, or choose another place for it.")
+    return _good(subject, told)

@@ -65,7 +65,7 @@ def open_dataset(
         Store or catalogue do not answer.
     """
     with Place(settings) as place:
-        record = find_record(place.catalogue, tuid_or_id, source=source)
+        record = find_record(place, tuid_or_id, source=source)
         file = _gridded(record)
         if record.store != place.store.identity:
             raise NotFoundError(
@@ -133,7 +133,7 @@ def search(
     def found() -> Iterator[DatasetSummary]:
         with Place(settings) as place:
             yield from iter_datasets(
-                place.catalogue,
+                place,
                 set_up=set_up,
                 tag=tag,
                 since=earliest,
@@ -163,7 +163,7 @@ def show(
         The catalogue does not answer.
     """
     with Place(settings) as place:
-        return find_record(place.catalogue, tuid_or_id, source=source)
+        return find_record(place, tuid_or_id, source=source)
 
 
 def get(
@@ -200,9 +200,15 @@ def get(
         have the TUID and `source` is None.
     OutsideRootError
         A path in the manifest leads out of the folder.
+    ConfigurationError
+        The folder is empty text or can't be written.
+    TransientError
+        Its disk is full.
     """
+    if dest == "":  # an unset variable; it would mean the current directory
+        raise ConfigurationError("The folder is empty: name one, or leave it away.")
     with Place(settings) as place:
-        record = find_record(place.catalogue, tuid_or_id, source=source)
+        record = find_record(place, tuid_or_id, source=source)
         directory = default_directory(record) if dest is None else Path(dest)
         restored = restore_files(
             record, place.store, directory.expanduser(), force=force

@@ -5,39 +5,67 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
+
 from shared.catalogue import queries
+from shared.catalogue.models import Dataset
 from shared.catalogue.rows import to_record
 from shared.catalogue.search import search
+from shared.errors import UnknownSourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from quantify_sync.place import Place
     from shared.catalogue.records import DatasetRecord, DatasetSummary, State
-    from shared.catalogue.session import Catalogue
 
 PAGE = 200  # datasets of one query; a row is a few kB
 _TICK = timedelta(microseconds=1)  # resolution of `collected`
 
 
+def refuse_unknown_source(place: Place, source: str | None) -> None:
+    """Refuse a source that neither configuration nor catalogue know; None is none.
+
+    Raises
+    ------
+    UnknownSourceError
+        It is a slip of the pen: "nothing found" would hide it.
+    """
+    configured = {listed.name for listed in place.settings.sources}
+    if source is None or source in configured:
+        return
+    with place.catalogue.read() as session:
+        stored = session.scalars(select(Dataset.source).distinct()).all()
+    if source not in stored:
+        known = ", ".join(sorted(configured.union(stored))) or "none"
+        raise UnknownSourceError(
+            f"Neither configuration nor catalogue know a source {source!r}: they know "
+            f"{known}."
+        )
+
+
 def find_record(
-    catalogue: Catalogue, tuid_or_id: str, *, source: str | None = None
+    place: Place, tuid_or_id: str, *, source: str | None = None
 ) -> DatasetRecord:
     """Give the whole record of the dataset that a person means.
 
     Raises
     ------
+    UnknownSourceError
+        There is no such source.
     NotFoundError
         There is no such dataset.
     PermanentError
         Several sources have the TUID and `source` is None.
     """
-    with catalogue.read() as session:
+    refuse_unknown_source(place, source)
+    with place.catalogue.read() as session:
         return to_record(queries.find(session, tuid_or_id, source=source))
 
 
 def iter_datasets(
-    catalogue: Catalogue,
+    place: Place,
     *,
     set_up: str | None = None,
     source: str | None = None,
@@ -52,7 +80,7 @@ def iter_datasets(
 
     Parameters
     ----------
-    catalogue
+    place
         Where to look.
     limit
         At most so many.
@@ -63,13 +91,19 @@ def iter_datasets(
     ------
     DatasetSummary
         Each once, also when datasets are added meanwhile.
+
+    Raises
+    ------
+    UnknownSourceError
+        There is no such source.
     """
+    refuse_unknown_source(place, source)
     # Those of the oldest time that was given: the next page begins with that time.
     given: set[str] = set()
     left = limit
     while left is None or left > 0:
         size = (PAGE if left is None else min(PAGE, left)) + len(given)
-        with catalogue.read() as session:
+        with place.catalogue.read() as session:
             page = search(
                 session,
                 set_up=set_up,

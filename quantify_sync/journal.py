@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from shared.catalogue.models import Dataset, File, History
 from shared.catalogue.records import FileRole, FileStatus
+from workers.files import UNREADABLE
 
 if TYPE_CHECKING:
     from shared.catalogue.session import Catalogue
@@ -54,6 +55,8 @@ class Totals(NamedTuple):
         Of them, stored or changed since then.
     defects
         Of all, those with a defect.
+    unreadable
+        TUIDs of those with a file that a worker may not read.
     objects, size
         Objects that were put into the store since then, and their bytes.
     """
@@ -61,6 +64,7 @@ class Totals(NamedTuple):
     datasets: int
     stored: int
     defects: int
+    unreadable: tuple[str, ...]
     objects: int
     size: int
 
@@ -132,15 +136,20 @@ class Journal:
             .join(Dataset, Dataset.id == History.dataset_id)
             .where(mine, History.id > self._first)
         )
+        defective = select(Dataset.alt_uid, Dataset.defects).where(
+            mine, func.json_array_length(Dataset.defects) > 0
+        )
         with self._catalogue.read() as session:
             objects, size = session.execute(files).one()
+            defects = session.execute(defective).all()
             return Totals(
                 datasets=session.scalar(select(func.count()).where(mine)) or 0,
                 stored=session.scalar(stored) or 0,
-                defects=sum(
-                    1
-                    for defects in session.scalars(select(Dataset.defects).where(mine))
-                    if defects
+                defects=len(defects),
+                unreadable=tuple(
+                    tuid
+                    for tuid, found in defects
+                    if any(defect["kind"] == UNREADABLE for defect in found)
                 ),
                 objects=objects,
                 size=int(size),

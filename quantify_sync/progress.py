@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from quantify_sync.unsynced import unreadable_count, unsynced_lines
 from shared import answers, keys, presence, queues
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ class Progress(NamedTuple):
         Tasks that wait in a queue or upload just now.
     messages
         What a producer would like a person to know, with its source's name.
+    unsynced
+        What lies in the directories and is not synced, a line each.
+    unsynced_count, unreadable
+        How much that is in all, and how many folders of it may not be read.
     """
 
     swept: bool
@@ -42,7 +47,10 @@ class Progress(NamedTuple):
     unsettled: int
     failed: int
     waiting: int
-    messages: tuple[str, ...]
+    messages: tuple[str, ...] = ()
+    unsynced: tuple[str, ...] = ()
+    unsynced_count: int = 0
+    unreadable: int = 0
 
     @property
     def in_step(self) -> int:
@@ -55,9 +63,7 @@ class Progress(NamedTuple):
         return self.swept and self.unsettled == 0 and self.waiting == 0
 
 
-NOTHING_KNOWN = Progress(
-    swept=False, datasets=0, unsettled=0, failed=0, waiting=0, messages=()
-)
+NOTHING_KNOWN = Progress(swept=False, datasets=0, unsettled=0, failed=0, waiting=0)
 
 
 def read_progress(
@@ -99,6 +105,13 @@ def read_progress(
         messages=tuple(
             f"{name}: {agent.message}" for name, agent in mine.items() if agent.message
         ),
+        unsynced=tuple(
+            f"{name}: {line}"
+            for name, agent in mine.items()
+            for line in unsynced_lines(agent)
+        ),
+        unsynced_count=sum(a.stray_count + a.duplicate_count for a in mine.values()),
+        unreadable=sum(unreadable_count(agent.strays) for agent in mine.values()),
     )
 
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from quantify_sync.sources import SyncSources
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from shared.settings import Settings
     from shared.sources import Source
 
 BACKEND = "quantify"
 LONGEST_NAME = 64  # characters; see `shared.sources.SOURCE_NAME`
 NAMELESS = "quantify"
+SQLITE = "sqlite:///"
 
 
 def register_directory(
@@ -81,17 +82,24 @@ def refuse_own_directory(settings: Settings) -> None:
     Raises
     ------
     ConfigurationError
-        The data directory is or lies in that of a source.
+        Data directory, store or catalogue is or lies in the directory of a source.
     """
-    mine = settings.data_dir.resolve()
-    for source in settings.sources:
-        theirs = source.quantify_directory.resolve()
-        if mine == theirs or theirs in mine.parents:
-            raise ConfigurationError(
-                f"The data directory {settings.data_dir} lies in the directory of "
-                f"source {source.name!r}, where nothing may be written but by "
-                "Quantify: choose another one with --data-dir."
-            )
+    ours = {"data directory": (settings.data_dir, "with --data-dir")}
+    if (store := urlsplit(settings.store)).scheme == "file":
+        ours["store"] = (Path(unquote(store.path)), "as `store`")
+    if settings.catalogue.startswith(SQLITE):
+        file = Path(settings.catalogue.removeprefix(SQLITE))
+        ours["catalogue"] = (file, "as `catalogue`")
+    for what, (path, how) in ours.items():
+        mine = path.resolve()
+        for source in settings.sources:
+            theirs = source.quantify_directory.resolve()
+            if mine == theirs or theirs in mine.parents:
+                raise ConfigurationError(
+                    f"The {what} {path} lies in the directory of source "
+                    f"{source.name!r}, where nothing may be written but by Quantify: "
+                    f"choose another one {how}."
+                )
 
 
 def _refuse_contradiction(

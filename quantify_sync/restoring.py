@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
+from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +16,11 @@ from pydantic import Field
 from shared.catalogue.records import FileRole
 from shared.errors import (
     ChecksumError,
+    ConfigurationError,
     NotFoundError,
     OutsideRootError,
     PermanentError,
+    TransientError,
 )
 from shared.fingerprint import DATASET_FILE
 from shared.models import Model
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 _NEVER_IN_A_NAME = frozenset("/\x00") | (
     frozenset('\\:*?"<>|') if os.name == "nt" else frozenset()
 )
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 class Restored(Model):
@@ -86,8 +91,10 @@ def restore_files(
         A path in the manifest, or a link, leads out of `directory`.
     NotFoundError
         The dataset's objects are in another store, or it has none.
-    StoreUnavailableError
-        The store does not answer.
+    ConfigurationError
+        `directory` can't be written.
+    TransientError
+        Its disk is full, or the store does not answer.
     """
     if record.store != store.identity:
         raise NotFoundError(
@@ -97,6 +104,34 @@ def restore_files(
     wanted = {path_below(directory, file.path): file for file in _restorable(record)}
     if not wanted:
         raise NotFoundError(f"No file of {record.alt_uid} is stored: {record.state}.")
+    with _writing(directory):
+        return _restore(store, directory, wanted, force=force)
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """Say what to do where a folder can't be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise TransientError(
+                f"The disk of {directory} is full: make room and try again, or name "
+                "a folder on another disk."
+            ) from error
+        raise ConfigurationError(
+            f"{directory} can't be written ({error.strerror or error}): name another "
+            "folder, or give this user the right to write there."
+        ) from error
+
+
+def _restore(
+    store: Store,
+    directory: Path,
+    wanted: dict[Path, FileRecord],
+    *,
+    force: bool,
+) -> Restored:
     if directory.exists() and not directory.is_dir():
         raise PermanentError(f"{directory} is no folder: name another one.")
     _refuse_links(directory, wanted)

@@ -182,7 +182,11 @@ class LiveScreen:
 
 def _counts(progress: Progress) -> str:
     counts = f"{progress.in_step} of {progress.datasets} datasets in step"
-    return f"{counts}, {progress.failed} failed" if progress.failed else counts
+    if progress.failed:
+        counts += f", {progress.failed} failed"
+    if progress.unsynced_count:
+        counts += f", {progress.unsynced_count} folder(s) or file(s) not synced"
+    return counts
 
 
 def _cells(entry: Entry) -> list[str]:

@@ -80,8 +80,8 @@ class SyncSources:
         ------
         ConfigurationError
             There is a source of this name; a value is wrong or unknown; no package
-            offers the backend; the directory does not exist, is no directory, or
-            equals, contains or lies in that of another source.
+            offers the backend; the directory does not exist, is no directory,
+            equals, contains or lies in that of another source, or has `config` in it.
         """
         values: dict[str, Any] = {
             "name": name,
@@ -100,6 +100,7 @@ class SyncSources:
                 f"Source {name!r} can't be added: {_complaints(error, Source)}."
             ) from None
         path = config or config_path()
+        _refuse_below(path, source.quantify_directory)
         with _editing(path) as lines:
             others = _listed(path)
             if any(other.name == name for other in others):
@@ -151,6 +152,16 @@ class SyncSources:
 
 def _listed(path: Path) -> tuple[Source, ...]:
     return load_settings(path).sources if path.exists() else ()
+
+
+def _refuse_below(path: Path, directory: Path) -> None:
+    """Refuse to write the configuration where nobody but Quantify may write."""
+    if directory.resolve() in path.resolve().parents:
+        raise ConfigurationError(
+            f"The configuration {path} would be written below {directory}, where "
+            "nothing may be written but by Quantify: choose another place with "
+            "--data-dir or --config."
+        )
 
 
 def _refuse_unless(lines: Sequence[str], wanted: Sequence[Source]) -> None:

@@ -41,7 +41,9 @@ class ProducerStatus(Model):
     waiting
         For how long the oldest unanswered dataset waits, seconds.
     duplicates, strays
-        Containers and folders that are not synced.
+        What is not synced, and why: the first few of each.
+    duplicate_count, stray_count
+        How many there are in all.
     """
 
     host: str
@@ -55,6 +57,8 @@ class ProducerStatus(Model):
     waiting: float | None
     duplicates: tuple[str, ...]
     strays: tuple[str, ...]
+    duplicate_count: int
+    stray_count: int
 
 
 class Disagreement(Model):
@@ -228,6 +232,8 @@ def _producer_status(redis: Redis, source: str) -> ProducerStatus | None:
         waiting=None if agent.oldest is None else agent.clock - agent.oldest,
         duplicates=agent.duplicates,
         strays=agent.strays,
+        duplicate_count=agent.duplicate_count,
+        stray_count=agent.stray_count,
     )
 
 

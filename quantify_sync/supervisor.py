@@ -8,6 +8,7 @@ driven by calls from one thread, so nothing here needs a lock.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -29,8 +30,8 @@ RESTART_FIRST = 0.5  # seconds until a process that died is started again
 RESTART_LAST = 30.0  # seconds; the wait doubles up to this
 STEADY = 20.0  # seconds; a process that lived so long begins with the first wait again
 KEEPS_DYING = 4  # deaths in a row without a steady time, after which a person is needed
-GRACE = 3.0  # seconds from TERM to KILL; no task minds being killed, who waits does
-LAST_GRACE = 1.0  # seconds; the same for those that are stopped last
+GRACE = 2.0  # seconds until KILL; no task minds being killed, who waits does
+LAST_GRACE = 0.5  # seconds; the same for those that are stopped last
 LAST_WORDS = 2000  # bytes of a log that are looked at for its last line
 LOG_LIMIT = 5_000_000  # bytes; a longer log is put aside when its process starts
 STOP_PAUSE = 0.02  # seconds between two looks at processes that are ending
@@ -101,6 +102,7 @@ class Supervisor:
 
     children: list[Child] = field(default_factory=list)
     _guard: subprocess.Popen[bytes] | None = None
+    _deadline: float = math.inf
 
     def add(self, child: Child) -> Child:
         """Start a process and keep it running from now on."""
@@ -129,11 +131,30 @@ class Supervisor:
                 child.deaths = 0
         return died
 
+    def ask_to_stop(self, *, since: float) -> None:
+        """Send TERM to all but those that are stopped last, and return at once.
+
+        Parameters
+        ----------
+        since
+            When a person wished it, by the monotonic clock, s: `stop` sends KILL
+            `GRACE` after this, however late it is called.
+        """
+        self._deadline = since + GRACE
+        for process in self._running(last=False):
+            process.terminate()
+
     def stop(self) -> None:
         """Stop all processes: TERM, then KILL. Takes `GRACE` + `LAST_GRACE` at most."""
-        self._stop([child for child in self.children if not child.last], GRACE)
-        self._stop([child for child in self.children if child.last], LAST_GRACE)
+        if self._deadline == math.inf:
+            self.ask_to_stop(since=time.monotonic())
+        self._end(self._running(last=False), until=self._deadline)
+        servers = self._running(last=True)
+        for process in servers:
+            process.terminate()
+        self._end(servers, until=time.monotonic() + LAST_GRACE)
         self.children.clear()
+        self._deadline = math.inf
         if self._guard:
             guard, self._guard = self._guard, None
             guard.communicate()
@@ -173,15 +194,15 @@ class Supervisor:
             wait,
         )
 
-    def _stop(self, children: Sequence[Child], grace: float) -> None:
-        running = [child.process for child in children if child.process]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + grace
-        while time.monotonic() < deadline and any(p.poll() is None for p in running):
+    def _running(self, *, last: bool) -> list[subprocess.Popen[bytes]]:
+        return [c.process for c in self.children if c.process and c.last is last]
+
+    def _end(self, running: Sequence[subprocess.Popen[bytes]], *, until: float) -> None:
+        while time.monotonic() < until and any(p.poll() is None for p in running):
             time.sleep(STOP_PAUSE)
         for process in running:
             kill_group(process.pid)
+        for process in running:
             process.wait()
             self._tell_guard(f"-{process.pid}")
 

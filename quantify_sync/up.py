@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 TICK = 0.25  # seconds between two looks at processes, catalogue and producers
-REDIS_PATIENCE = 2.0  # seconds; the loop must go on when Redis hangs
+REDIS_PATIENCE = 1.0  # seconds, twice; the loop must go on when Redis hangs
 FAILURES_TOLD = 10  # reasons in the summary; `status` tells them all
 
 
@@ -80,9 +80,9 @@ def run_stack(
     Returns
     -------
     int
-        Exit code: `exits.OK`; `exits.FOUND_WRONG` after `once` when datasets failed
-        or a process can't be kept running; `exits.INTERRUPTED` when Ctrl-C ended a
-        `once` early.
+        Exit code: `exits.OK`; `exits.FOUND_WRONG` after `once` when datasets failed,
+        something may not be read or a process can't be kept running;
+        `exits.INTERRUPTED` when Ctrl-C ended a `once` early.
 
     Raises
     ------
@@ -108,9 +108,17 @@ def run_stack(
             try:
                 return loop.run(stop, once=once)
             finally:
+                # They end while the summary is counted.
+                stack.supervisor.ask_to_stop(since=stop.asked or time.monotonic())
                 screen.end(loop.summary())
         finally:
             catalogue.dispose()
+
+
+class _Stop(threading.Event):
+    """Set by a signal; `asked` is when, by the monotonic clock, s."""
+
+    asked: float | None = None
 
 
 class _Loop:
@@ -135,7 +143,7 @@ class _Loop:
             retry=Retry(NoBackoff(), retries=1),
         )
 
-    def run(self, stop: threading.Event, *, once: bool) -> int:
+    def run(self, stop: _Stop, *, once: bool) -> int:
         self._once = once
         steadiness = Steadiness()
         while not stop.wait(TICK):
@@ -145,22 +153,31 @@ class _Loop:
                     return exits.FOUND_WRONG
             self._look()
             if once and steadiness.reached(self._progress):
-                return self._tell_failures()
+                return self._outcome()
         return exits.INTERRUPTED if once else exits.OK
 
     def summary(self) -> str:
         """Say in one line how it went."""
         self._tell_entries()
         seconds = time.monotonic() - self._began
+        progress = self._progress
+        for line in progress.unsynced:
+            self._screen.complain(line)
         try:
             totals = self._journal.totals()
         except CatalogueUnavailableError as error:
             return f"Ended after {seconds:.1f} s. {error}"
-        return (
+        told = (
             f"{totals.stored} datasets stored, {totals.datasets - totals.stored} "
-            f"unchanged, {totals.defects} with defects, "
-            f"{self._progress.failed} failed; "
-            f"{totals.objects} objects, {decimal(totals.size)}, in {seconds:.1f} s"
+            f"unchanged, {totals.defects} with defects, {progress.failed} failed"
+        )
+        if progress.unsynced_count:
+            told += f", {progress.unsynced_count} folder(s) or file(s) not synced"
+        if unreadable := progress.unreadable + len(totals.unreadable):
+            told += f", {unreadable} not readable and so not stored whole"
+        return (
+            f"{told}; {totals.objects} objects, {decimal(totals.size)}, "
+            f"in {seconds:.1f} s"
         )
 
     def _look(self) -> None:
@@ -178,7 +195,7 @@ class _Loop:
             self._progress = NOTHING_KNOWN
             reason = without_password(str(error))
             self._complain_once(f"Redis does not answer, waiting for it ({reason})")
-        for message in self._progress.messages:
+        for message in (*self._progress.messages, *self._progress.unsynced):
             self._complain_once(message)
         self._screen.show(self._progress)
 
@@ -194,13 +211,20 @@ class _Loop:
             self._complaints.add(message)
             self._screen.complain(message)
 
-    def _tell_failures(self) -> int:
-        if not self._progress.failed:
-            return exits.OK
-        failures = read_failures(self._redis, self._stack.settings.sources)
-        for dataset, reason in list(failures.items())[:FAILURES_TOLD]:
-            self._screen.complain(f"{dataset} failed: {reason}")
-        return exits.FOUND_WRONG
+    def _outcome(self) -> int:
+        unreadable = self._journal.totals().unreadable
+        for tuid in unreadable[:FAILURES_TOLD]:
+            self._screen.complain(
+                f"{tuid} has files that may not be read, so they are not stored: give "
+                f"this user the right to ('quantify-sync show {tuid}' names them)."
+            )
+        if self._progress.failed:
+            failures = read_failures(self._redis, self._stack.settings.sources)
+            for dataset, reason in list(failures.items())[:FAILURES_TOLD]:
+                self._screen.complain(f"{dataset} failed: {reason}")
+        if self._progress.failed or self._progress.unreadable or unreadable:
+            return exits.FOUND_WRONG
+        return exits.OK
 
 
 def _death(child: Child) -> str:
@@ -245,18 +269,19 @@ def _logging_to(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stop_asked() -> Iterator[threading.Event]:
+def _stop_asked() -> Iterator[_Stop]:
     """Turn Ctrl-C, TERM and a closed terminal into an event.
 
     An exception out of a signal handler could come between the start of a process
     and the note of it. A second signal raises `KeyboardInterrupt` all the same: what
     hangs must not need KILL, and the guard ends what is left.
     """
-    stop = threading.Event()
+    stop = _Stop()
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
+        stop.asked = time.monotonic()
         stop.set()
 
     wanted = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable  # noqa: TC003 - a default is one
 from typing import TYPE_CHECKING
 
+from quantify_sync.finding import refuse_unknown_source
 from quantify_sync.sidecars import read_sidecar
 from shared import answers, requests
 from shared.catalogue import repair
@@ -91,7 +92,10 @@ def verify(
     ------
     StoreUnavailableError, CatalogueUnavailableError
         They do not answer; what was found before is marked.
+    UnknownSourceError
+        There is no such source.
     """
+    refuse_unknown_source(place, source)
     looked, objects, size, elsewhere = 0, 0, 0, 0
     broken: list[BrokenFile] = []
     sidecars: list[str] = []

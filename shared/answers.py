@@ -8,6 +8,7 @@ another store, and all answers of before are void with that.
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from shared import attempts, keys
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from redis import Redis
+
+logger = logging.getLogger(__name__)
 
 SEPARATOR = " "
 
@@ -68,9 +71,10 @@ class Answer(NamedTuple):
 def read_mark(redis: Redis) -> CatalogueMark:
     """Read which catalogue answers now."""
     found = redis.hgetall(keys.CATALOGUE)
+    high_water = str(found.get("high_water", ""))
     return CatalogueMark(
         str(found.get("epoch", "")),
-        int(found.get("high_water", 0)),
+        int(high_water) if high_water.isdecimal() else 0,
         str(found.get("worker", "")),
     )
 
@@ -145,7 +149,7 @@ def read(
     Returns
     -------
     dict
-        TUID → answer, for those that have one.
+        TUID → answer, for those that have one. What can't be read is no answer.
     """
     if not tuids:
         return {}
@@ -155,21 +159,39 @@ def read(
         synced, failed = pipe.execute()
     found: dict[str, Answer] = {}
     for tuid, good, bad in zip(tuids, synced, failed, strict=True):
-        if good:
-            epoch, fingerprint, kind = good.split(SEPARATOR)
-            if epoch == mark.epoch:
-                found[tuid] = Answer(kind, fingerprint)
-        if bad:
-            value = json.loads(bad)
-            if value["worker"] == mark.worker:
-                found[tuid] = Answer("failed", value["fingerprint"], value["error"])
+        confirmed = _confirmation(good) if good else None
+        if confirmed and confirmed[0] == mark.epoch:
+            found[tuid] = confirmed[1]
+        refused = _failure(bad) if bad else None
+        if refused and refused[0] == mark.worker:
+            found[tuid] = refused[1]
     return found
 
 
 def read_failures(redis: Redis, source: str) -> dict[str, Answer]:
-    """Read all failures of a source: TUID → answer."""
-    found: dict[str, Answer] = {}
-    for tuid, text in redis.hgetall(keys.failed(source)).items():
+    """Read all failures of a source that can be read: TUID → answer."""
+    read_ones = {
+        str(tuid): _failure(text)
+        for tuid, text in redis.hgetall(keys.failed(source)).items()
+    }
+    return {tuid: failure[1] for tuid, failure in read_ones.items() if failure}
+
+
+def _confirmation(text: str) -> tuple[str, Answer] | None:
+    """Epoch and answer; None for what another version wrote."""
+    match text.split(SEPARATOR):
+        case [epoch, fingerprint, ("synced" | "live") as kind]:
+            return epoch, Answer(kind, fingerprint)
+    logger.debug("A confirmation can't be read: %r", text)
+    return None
+
+
+def _failure(text: str | bytes) -> tuple[str, Answer] | None:
+    """Worker version and answer; None for what another version wrote."""
+    try:
         value = json.loads(text)
-        found[str(tuid)] = Answer("failed", value["fingerprint"], value["error"])
-    return found
+        answer = Answer("failed", str(value["fingerprint"]), str(value["error"]))
+        return str(value["worker"]), answer
+    except (ValueError, TypeError, KeyError) as error:
+        logger.debug("A failure can't be read from %r: %s", text, error)
+        return None

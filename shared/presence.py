@@ -6,6 +6,7 @@ All of it expires or is renewed all the time; losing it costs a moment, no data.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from redis import Redis
+
+logger = logging.getLogger(__name__)
 
 PULSE_MS = (
     120_000  # a run that was not written for so long is quiet (design, section 7)
@@ -54,7 +57,7 @@ class Agent(Model):
     swept
         Whether its first sweep is done.
     datasets
-        Datasets that its last whole sweep saw.
+        Datasets that its last whole sweep saw, and those that appeared since.
     unanswered, failed, live, outstanding
         Datasets without an answer, refused, written within the quiet time, and
         announced but not answered.
@@ -65,10 +68,12 @@ class Agent(Model):
     last_event
         When it last saw a change, seconds since 1970.
     duplicates, strays
-        Containers that are not synced: second ones of a TUID, and folders that are
-        no day or no container.
+        What is not synced: second containers of a TUID, and what is no day, no
+        container or no dataset, with the reason. The first few of each.
+    duplicate_count, stray_count
+        How many there are in all.
     sweeps_after_loss
-        How often it swept because the system lost events.
+        How often it swept because events were lost.
     message
         What it would like a person to know.
     """
@@ -89,6 +94,8 @@ class Agent(Model):
     last_event: float | None = None
     duplicates: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    duplicate_count: int = 0
+    stray_count: int = 0
     sweeps_after_loss: int = 0
     message: str = ""
 
@@ -147,7 +154,8 @@ def read_now(redis: Redis, source: str, tuids: Sequence[str]) -> Now:
     pulses = [keys.pulse(source, tuid) for tuid in tuids]
     text, *found = redis.mget([keys.newest(source), *pulses])
     running = {tuid for tuid, value in zip(tuids, found, strict=True) if value}
-    return Now(running, json.loads(text)["tuid"] if text else None)
+    newest = _newest(text)
+    return Now(running, newest.tuid if newest else None)
 
 
 def write_newest(redis: Redis, source: str, newest: Newest) -> None:
@@ -155,10 +163,22 @@ def write_newest(redis: Redis, source: str, newest: Newest) -> None:
     redis.set(keys.newest(source), json.dumps(newest._asdict()))
 
 
+def clear_newest(redis: Redis, source: str) -> None:
+    """Tell that it is not known which container was created last."""
+    redis.delete(keys.newest(source))
+
+
 def read_newest(redis: Redis, source: str) -> Newest | None:
-    """Read which container was created last."""
-    text = redis.get(keys.newest(source))
-    return Newest(**json.loads(text)) if text else None
+    """Read which container was created last; what can't be read counts as none."""
+    return _newest(redis.get(keys.newest(source)))
+
+
+def _newest(text: str | bytes | None) -> Newest | None:
+    try:
+        return Newest(**json.loads(text)) if text else None
+    except (ValueError, TypeError) as error:
+        logger.debug("The newest container can't be read from %r: %s", text, error)
+        return None
 
 
 def write_agent(redis: Redis, source: str, agent: Agent) -> None:

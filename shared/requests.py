@@ -7,13 +7,16 @@ that it is new. A lost request costs nothing but waiting for the daily round.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal, NamedTuple
+import logging
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 from shared import keys
 
 if TYPE_CHECKING:
     from redis import Redis
+
+logger = logging.getLogger(__name__)
 
 Verb = Literal["compare", "everything"]
 
@@ -42,6 +45,14 @@ def ask(redis: Redis, source: str, verb: Verb) -> Request:
 
 
 def read(redis: Redis, source: str) -> Request | None:
-    """Read the last request."""
+    """Read the last request; one that is not known here counts as none."""
     text = redis.get(keys.request(source))
-    return Request(**json.loads(text)) if text else None
+    try:
+        request = Request(**json.loads(text)) if text else None
+    except (ValueError, TypeError) as error:
+        logger.debug("A request can't be read from %r: %s", text, error)
+        return None
+    if request and request.verb not in get_args(Verb):
+        logger.debug("A request for %r is not known here", request.verb)
+        return None
+    return request

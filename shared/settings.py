@@ -8,12 +8,14 @@ nested ones `QUANTIFY_SYNC_TIMINGS__SETTLE`). The file is the one named by
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -29,6 +31,25 @@ CONFIG_NAME = "quantify-sync.toml"
 CONFIG_VARIABLE = "QUANTIFY_SYNC_CONFIG"
 DATA_DIR_VARIABLE = "QUANTIFY_SYNC_DATA_DIR"
 DEFAULT_BROKER = "redis://localhost:6379/0"
+STORE_SCHEMES = frozenset(
+    {"file", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"}
+)
+"""Kinds of store that obstore knows and that can be listed."""
+
+TLS_OPTIONS = frozenset(
+    {
+        "ssl_ca_certs",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_check_hostname",
+        "ssl_keyfile",
+    }
+)
+"""Options of a `rediss://` URL that redis-py and kombu both take."""
+
+_SQLITE = re.compile(r"sqlite:///(?!:memory:).+")
+_POSTGRESQL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://.+")
+_BEFORE_HOST = re.compile(r"(?<=://).*@")
 
 
 def default_data_dir() -> Path:
@@ -95,6 +116,62 @@ class Settings(BaseSettings):
     catalogue: str = ""
     sources: tuple[Source, ...] = ()
     timings: Timings = Timings()
+
+    # None of these repeats the value: what is no URL can't be cleaned of passwords.
+
+    @field_validator("broker")
+    @classmethod
+    def _broker_is_redis(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            database = parts.path.strip("/")
+            options = {n for n, _ in parse_qsl(parts.query, keep_blank_values=True)}
+            good = (
+                parts.scheme in {"redis", "rediss"}
+                and parts.port != 0
+                and (not database or database.isdecimal())
+                and options <= (TLS_OPTIONS if parts.scheme == "rediss" else set())
+            )
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(
+                "this is no Redis URL: write it like 'redis://host:6379/0', or "
+                "'rediss://…' for TLS, the only one with options (ssl_…); a password "
+                "with '/', '?' or '#' in it is to be percent-encoded"
+            )
+        return url
+
+    @field_validator("store")
+    @classmethod
+    def _store_is_known(cls, url: str) -> str:
+        try:
+            scheme = urlsplit(url).scheme
+        except ValueError:
+            scheme = ""
+        if url and (scheme not in STORE_SCHEMES or "://" not in url):
+            raise ValueError(
+                "this is no store's URL: write it like 'file:///srv/quantify', "
+                "'s3://bucket/prefix', 'gs://…' or 'az://…'"
+            )
+        return url
+
+    @field_validator("catalogue")
+    @classmethod
+    def _catalogue_is_a_database(cls, url: str) -> str:
+        good = not url or _SQLITE.fullmatch(url) is not None
+        if _POSTGRESQL.fullmatch(url):
+            try:
+                good = urlsplit(_BEFORE_HOST.sub("", url)).port != 0
+            except ValueError:
+                good = False
+        if not good:
+            raise ValueError(
+                "this is no URL of a catalogue: write it like "
+                "'sqlite:////srv/quantify/catalogue.db' or "
+                "'postgresql+psycopg://user@host:5432/database'"
+            )
+        return url
 
     @model_validator(mode="after")
     def _defaults_below_data_dir(self) -> Settings:
@@ -202,5 +279,6 @@ def _complaints(path: Path, error: ValidationError) -> str:
     lines = [f"The configuration in {path} (or in QUANTIFY_SYNC_… variables) is wrong:"]
     for item in error.errors(include_url=False, include_input=False):
         where = ".".join(str(part) for part in item["loc"]) or "file"
-        lines.append(f"  {where}: {without_password(item['msg'])}")
+        message = item["msg"].removeprefix("Value error, ")
+        lines.append(f"  {where}: {without_password(message)}")
     return "\n".join(lines)

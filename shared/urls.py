@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # A password may hold `/`, `@` and spaces, so it is taken to end at the last `@` of the
-# line before another URL begins. Now and then that hides too much, never too little.
+# line before another URL begins. Hiding too much now and then is the safe side.
 _PASSWORD = re.compile(
     r"""(?<=://)([^:/?\#\s]*):(?:(?![\s'"(<,][A-Za-z][\w+.-]*://).)*@""", re.VERBOSE
 )

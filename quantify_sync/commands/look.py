@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - Typer evaluates annotations
+from datetime import datetime  # noqa: TC003 - Typer evaluates annotations
+from pathlib import Path  # noqa: TC003 - as above
 from typing import Annotated
 
 import typer
 
 from quantify_sync import exits
+from quantify_sync.commands.arguments import read_folder, read_state, read_time
 
 Tuid = Annotated[str, typer.Argument(help="TUID, or id of the catalogue's row.")]
 SourceOption = Annotated[
@@ -35,19 +37,30 @@ def ls(
         typer.Option(help="Only datasets with this tag.", show_default=False),
     ] = None,
     since: Annotated[
-        str | None,
+        datetime | None,
         typer.Option(
+            parser=read_time,
+            metavar="TIME",
             help="Collected then or later: '2026-03-02', '2026-03-02 14:30', '2 days'.",
             show_default=False,
         ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(help="Collected before.", show_default=False)
+        datetime | None,
+        typer.Option(
+            parser=read_time,
+            metavar="TIME",
+            help="Collected before.",
+            show_default=False,
+        ),
     ] = None,
     state: Annotated[
         str | None,
         typer.Option(
-            help="found, live, complete, synced or failed.", show_default=False
+            parser=read_state,
+            metavar="STATE",
+            help="found, live, complete, synced or failed.",
+            show_default=False,
         ),
     ] = None,
     name: Annotated[
@@ -107,6 +120,8 @@ def get(
     dest: Annotated[
         Path | None,
         typer.Argument(
+            parser=read_folder,
+            metavar="DEST",
             help="Folder for the files; by default one named as the container.",
             show_default=False,
         ),
@@ -124,7 +139,7 @@ def get(
     from quantify_sync.restoring import default_directory, restore_files  # noqa: PLC0415
 
     with Place() as place:
-        record = find_record(place.catalogue, tuid, source=source)
+        record = find_record(place, tuid, source=source)
         directory = dest.expanduser() if dest else default_directory(record)
         restored = restore_files(record, place.store, directory, force=force)
     output.print_line(

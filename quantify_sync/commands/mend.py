@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
 from quantify_sync import exits
+from quantify_sync.commands.arguments import read_time
 from quantify_sync.commands.look import (
     Json,  # noqa: TC001 - Typer evaluates annotations
     SourceOption,  # noqa: TC001 - as above
 )
+
+LONGEST_AGE = 100_000.0  # days; older than any measurement
 
 
 def register(app: typer.Typer) -> None:
@@ -64,8 +67,13 @@ def verify(
     *,
     source: SourceOption = None,
     since: Annotated[
-        str | None,
-        typer.Option(help="Collected then or later.", show_default=False),
+        datetime | None,
+        typer.Option(
+            parser=read_time,
+            metavar="TIME",
+            help="Collected then or later.",
+            show_default=False,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -73,16 +81,14 @@ def verify(
     from quantify_sync import output  # noqa: PLC0415 - slow to import
     from quantify_sync import verify as verifying  # noqa: PLC0415
     from quantify_sync.place import Place  # noqa: PLC0415
-    from quantify_sync.when import parse_when  # noqa: PLC0415
     from shared.catalogue.search import count_by_state  # noqa: PLC0415
 
-    earliest = parse_when(since) if since else None
     with Place() as place:
         with place.catalogue.read() as session:
             total = sum(count_by_state(session).values())
         with output.progress("verifying", total) as advance:
             found = verifying.verify(
-                place, source=source, since=earliest, on_dataset=advance
+                place, source=source, since=since, on_dataset=advance
             )
     if json:
         output.print_json(found)
@@ -103,7 +109,9 @@ def verify(
         if found.broken:
             when = "now" if found.asked else "at the latest a day after Redis is back"
             output.print_line(
-                f"They are sent again from the lab machines, {when}.", "yellow"
+                f"A producer that runs has them sent again {when}; without one, "
+                "'quantify-sync up --once' heals them at once.",
+                "yellow",
             )
     if found.broken or found.sidecars:
         raise typer.Exit(exits.FOUND_WRONG)
@@ -124,8 +132,13 @@ def rebuild(*, json: Json = False) -> None:
             output.print_line(reason, "red")
         output.print_line(
             f"{done.restored} dataset(s) restored; {done.kept} were as new or newer in "
-            "the catalogue. Restart the workers: answers given before count no more."
+            "the catalogue"
+            + (f", {done.moved} of them at another address." if done.moved else ".")
         )
+        if done.renewed:
+            output.print_line(
+                "Restart the workers: answers given before count no more."
+            )
     if done.unreadable:
         raise typer.Exit(exits.FOUND_WRONG)
 
@@ -137,6 +150,7 @@ def gc(
         typer.Option(
             metavar="DAYS",
             min=0,
+            max=LONGEST_AGE,
             help="Keep what was stored later; less than 1 only while no worker runs.",
         ),
     ] = 30,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from quantify_sync.commands.arguments import read_folder
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 PREFIX = "QUANTIFY_SYNC_"
+POOLS = ("prefork", "threads", "solo")
 JOIN_SECONDS = 0.5  # Ctrl-C is noticed so late where joins can't be interrupted
 
 Once = Annotated[
@@ -42,8 +44,10 @@ def up(
     directory: Annotated[
         Path | None,
         typer.Argument(
+            parser=read_folder,
+            metavar="DIRECTORY",
             help="Quantify's data directory. It is added to the configuration; "
-            "without it, everything that is configured runs."
+            "without it, everything that is configured runs.",
         ),
     ] = None,
     *,
@@ -78,7 +82,7 @@ def up(
     """Sync a Quantify directory: everything on this machine, with one command.
 
     Ctrl-C stops all of it, with exit code 0. With --once: 0 when all is stored, 1
-    when datasets failed, 130 when it was stopped before.
+    when datasets failed or something may not be read, 130 when it was stopped before.
     """
     from quantify_sync.registration import (  # noqa: PLC0415 - --help stays fast
         refuse_own_directory,
@@ -201,10 +205,22 @@ def worker(
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
     with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
+    if pool not in POOLS:
+        raise typer.BadParameter(
+            f"there is no pool {pool!r}: there are {', '.join(POOLS)}",
+            param_hint="--pool",
+        )
+    known = [queue.name for queue in app.conf.task_queues]
+    wanted = known if queues is None else [name.strip() for name in queues.split(",")]
+    if unknown := [name for name in wanted if name not in known]:
+        raise typer.BadParameter(
+            f"the configuration knows no queue {unknown[0]!r}: it knows "
+            f"{', '.join(known)}",
+            param_hint="--queues",
+        )
     arguments = ["worker", "--hostname", f"{name}@%h", "--pool", pool]
     arguments += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    if queues:
-        arguments += ["--queues", queues]
+    arguments += ["--queues", ",".join(wanted)]
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]
     app.worker_main(arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantify_sync import output
+from quantify_sync.unsynced import unsynced_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,13 +82,9 @@ def _print_producer(producer: ProducerStatus) -> None:
     since = "" if waiting is None else f", the oldest for {output.duration(waiting)}"
     output.print_line(
         f"  sees {producer.datasets} datasets: {producer.unanswered} without an "
-        f"answer{since}, {producer.live} live"
+        f"answer{since}, {producer.live} written in the last 2 min"
     )
     if producer.message:
         output.print_line(f"  {producer.message}", "yellow")
-    for label, paths in (
-        ("second folder of a TUID, not synced", producer.duplicates),
-        ("neither day nor dataset, not synced", producer.strays),
-    ):
-        for path in paths:
-            output.print_line(f"  {label}: {path}", "yellow")
+    for line in unsynced_lines(producer):
+        output.print_line(f"  {line}", "yellow")

@@ -71,23 +71,29 @@ def mark_broken(
     )
 
 
-def clear_failed(
+def reopen(
     session: Session, dataset_ids: Sequence[str], *, worker: str | None = None
 ) -> int:
-    """Forget that datasets failed, so that they are tried again.
+    """Have datasets read and stored again, whether they failed or not.
+
+    The fingerprint is cleared, so that no announcement is answered from the row.
 
     Returns
     -------
     int
-        How many of them had failed.
+        How many of them the catalogue has.
     """
     count = 0
     for dataset_id in dataset_ids:
         row = session.get(Dataset, dataset_id)
-        if row is None or row.state != State.FAILED:
+        if row is None:
             continue
-        found: dict[str, object] = {"state": State.FOUND, "error": None}
-        _reopen(session, row, found, event="retried", worker=worker)
+        # What is known of it stays true until it is stored again, but "in step" and
+        # "failed" do not.
+        instead = {State.SYNCED: State.COMPLETE, State.FAILED: State.FOUND}
+        state = State(row.state)
+        values: dict[str, object] = {"state": instead.get(state, state), "error": None}
+        _reopen(session, row, values, event="retried", worker=worker)
         count += 1
     return count
 

@@ -296,16 +296,17 @@ def test_a_broken_file_asks_for_a_new_upload(catalogue):
     )
 
 
-def test_only_failures_are_cleared(catalogue):
+def test_what_is_opened_again_is_neither_failed_nor_in_step(catalogue):
     failed = make_record(state=State.FAILED, error="no such folder")
     synced = make_record(source="other")
     insert(catalogue, failed)
     insert(catalogue, synced)
     with catalogue.write() as session:
-        assert repair.clear_failed(session, [failed.id, synced.id, "unknown"]) == 1
-    back = read(catalogue)
-    assert (back.state, back.error, back.fingerprint) == (State.FOUND, None, None)
-    assert read(catalogue, source="other").version == 1
+        assert repair.reopen(session, [failed.id, synced.id, "unknown"]) == 2
+    for source, state in (("fridge", State.FOUND), ("other", State.COMPLETE)):
+        back = read(catalogue, source=source)
+        assert (back.state, back.error, back.fingerprint) == (state, None, None)
+        assert (back.version, back.history[-1].event) == (2, "retried")
 
 
 def test_the_sidecar_text_rebuilds_the_same_catalogue(catalogue, tmp_path):

@@ -17,7 +17,11 @@ import pytest
 import xarray as xr
 from redis import Redis
 
+from producer.announcer import MAX_WAITING
+from producer.intake import Intake
+from producer.scanner import MAX_TOLD
 from producer.service import run_producer
+from producer.sweeper import Sweeper
 from producer.watcher import OVERFLOW_LOGGER
 from shared import answers, keys, listings, presence, queues, requests
 from shared.answers import CatalogueMark
@@ -184,6 +188,17 @@ class Lab:
         return agent and agent.swept and agent.unanswered == 0
 
 
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch):
+    """Let the agent look and tell more often: tests wait for what it tells."""
+    monkeypatch.setattr("producer.agent.TICK", 0.05)
+    monkeypatch.setattr("producer.agent.IDLE_TICK", 0.1)
+    monkeypatch.setattr("producer.agent.BROKER_WAIT", 0.1)
+    monkeypatch.setattr("producer.status.BEAT", 0.5)
+    monkeypatch.setattr("producer.status.BEAT_AT_MOST", 0.05)
+    monkeypatch.setattr("producer.sweeper.SOURCE_WAIT", 0.2)
+
+
 @pytest.fixture
 def lab(tmp_path, redis_url):
     laboratory = Lab(tmp_path, redis_url)
@@ -313,14 +328,14 @@ def test_a_followed_run_announces_no_writes(lab):
     write(container, 3.0)
     lab.until(lambda: lab.redis.exists(keys.pulse(SOURCE, tuid)))
     said = len(lab.about(tuid))
-    time.sleep(3 * TIMINGS.backoff_first)
+    time.sleep(2 * TIMINGS.backoff_first)
     assert len(lab.about(tuid)) == said
 
 
 def test_a_newer_measurement_settles_the_one_before(lab):
     lab.start()
     first = measure(lab.root, 1)
-    lab.until(lambda: lab.about(tuid_of(first)))
+    lab.until(lambda: lab.about(tuid_of(first), "write"))
     lab.answer(first)
     second = measure(lab.root, 2)
     lab.until(lambda: lab.about(tuid_of(first), "settled"))
@@ -354,7 +369,8 @@ def test_a_nested_measurement_keeps_the_outer_one_alive(lab):
     lab.start()
     outer = measure(lab.root, 1)
     inner = measure(lab.root, 2)
-    lab.until(lambda: lab.about(tuid_of(inner)))
+    lab.until(lambda: presence.read_newest(lab.redis, SOURCE))
+    lab.until(lambda: presence.read_newest(lab.redis, SOURCE).tuid == tuid_of(inner))
     lab.redis.delete(keys.pulse(SOURCE, tuid_of(outer)))
     write(outer, 5.0)
     lab.until(lambda: lab.redis.exists(keys.pulse(SOURCE, tuid_of(outer))))
@@ -418,16 +434,60 @@ def test_strays_are_reported(lab):
     (lab.root / "20250102").mkdir()
     (lab.root / "20250102" / make_tuid(day="20250101")).mkdir()
     (lab.root / "20250103").symlink_to(lab.root / "20250101")
+    (lab.root / "20250101" / make_tuid(7, day="20250101")).mkdir()
     age(lab.root / "20250101")
     lab.start()
     assert sorted(lab.agent().strays) == [
+        "20250101/20250101-120000-000-000007 (no dataset.hdf5)",
         "20250101/plots (no container)",
         "20250102/20250101-120000-000-000000 (container in the wrong day)",
         "20250103 (link, not followed)",
         "notes.txt (file, no day folder)",
         "old stuff (no day)",
     ]
+    assert lab.agent().stray_count == 6
     assert lab.agent().datasets == 1
+
+
+def test_of_many_strays_and_duplicates_all_are_counted(lab):
+    container = measure(lab.root, day="20250101")
+    for number in range(30):
+        (lab.root / f"notes {number}.txt").write_text("x")
+        shutil.copytree(container, container.with_name(f"{container.name} {number}"))
+    age(lab.root)
+    lab.start()
+    agent = lab.agent()
+    assert (agent.stray_count, agent.duplicate_count) == (30, 30)
+    assert (len(agent.strays), len(agent.duplicates)) == (MAX_TOLD, MAX_TOLD)
+
+
+def test_what_is_not_synced_is_logged_once(lab, caplog):
+    (lab.root / "notes.txt").write_text("x")
+    lab.start()
+    (lab.root / "more.txt").write_text("x")
+    requests.ask(lab.redis, SOURCE, "compare")
+    lab.until(lambda: lab.agent().stray_count == 2)
+    logged = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert logged == [
+        "notes.txt (file, no day folder): not synced",
+        "more.txt (file, no day folder): not synced",
+    ]
+
+
+def test_a_dataset_that_appears_after_the_sweep_is_counted(lab):
+    measure(lab.root, 0, day="20250101")
+    age(lab.root)
+    lab.start()
+    assert lab.agent().datasets == 1
+    measure(lab.root, 1, writes=3)
+    lab.until(lambda: lab.agent().datasets == 2)
+    copied = measure(lab.root.parent / "elsewhere", 2)
+    age(copied)
+    copied.rename(lab.root / copied.parent.name / copied.name)
+    measure(lab.root, 3)
+    lab.until(lambda: lab.agent().datasets >= 3)
+    requests.ask(lab.redis, SOURCE, "compare")
+    lab.until(lambda: lab.agent().datasets == 4)
 
 
 def test_a_container_without_a_dataset_is_not_announced(lab):
@@ -452,6 +512,7 @@ def test_a_renamed_container_is_announced_under_its_new_name(lab):
     lab.start()
     container = measure(lab.root, name="old")
     tuid = tuid_of(container)
+    lab.until(lambda: lab.about(tuid, "write"))
     lab.until(lab.at_rest)
     renamed = container.rename(container.with_name(f"{tuid}-new"))
     lab.until(
@@ -561,6 +622,116 @@ def test_what_nobody_answers_for_is_shown_until_somebody_does(tmp_path, redis_ur
         lab.close()
 
 
+def test_the_backlog_waits_while_nobody_empties_the_queue(lab):
+    waiting = [f"message {number}" for number in range(MAX_WAITING + 1)]
+    lab.redis.rpush(queues.EVENTS, *waiting)
+    measure(lab.root, 1, day="20250101")
+    age(lab.root)
+    lab.start()
+    lab.until(lambda: lab.agent().unanswered == 1)
+    fresh = measure(lab.root, 2)
+    # What happens just now is announced all the same, and comes after the others.
+    lab.until(lambda: lab.redis.llen(queues.EVENTS) > len(waiting))
+    lab.redis.ltrim(queues.EVENTS, 0, -len(waiting) - 1)
+    assert {said.tuid for said in lab.listen()} == {tuid_of(fresh)}
+    old = make_tuid(1, day="20250101")
+    assert lab.until(lambda: lab.about(old, "scan"))
+
+
+def test_what_redis_holds_of_another_version_is_no_answer_and_no_request(lab):
+    container = measure(lab.root, day="20250101")
+    age(lab.root)
+    tuid = tuid_of(container)
+    lab.redis.hset(keys.synced(SOURCE), tuid, "epoch-1 what is this kind")
+    lab.redis.hset(keys.failed(SOURCE), tuid, '["another", "version"]')
+    lab.redis.hset(keys.CATALOGUE, "high_water", "much")
+    lab.redis.set(keys.request(SOURCE), '{"token": "1", "verb": "dance"}')
+    lab.start()
+    assert lab.until(lambda: lab.about(tuid))
+    run = measure(lab.root, 5)
+    assert lab.until(lambda: lab.about(tuid_of(run), "write"))
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[]", "3", '{"tuid": "x", "new": 1}'])
+def test_a_value_that_cant_be_read_counts_as_none(redis, text):
+    redis.set(keys.request(SOURCE), text)
+    redis.set(keys.newest(SOURCE), text)
+    redis.hset(keys.synced(SOURCE), "a", text)
+    redis.hset(keys.failed(SOURCE), "a", text)
+    assert requests.read(redis, SOURCE) is None
+    assert presence.read_newest(redis, SOURCE) is None
+    assert presence.read_now(redis, SOURCE, []).newest is None
+    assert answers.read(redis, SOURCE, ["a"], MARK) == {}
+    assert answers.read_failures(redis, SOURCE) == {}
+
+
+def test_one_answer_that_cant_be_read_hides_no_other(redis):
+    redis.hset(keys.synced(SOURCE), "a", "?")
+    redis.hset(keys.failed(SOURCE), "b", "?")
+    answers.confirm(redis, SOURCE, MARK, {"c": "0" * 32})
+    answers.fail(redis, SOURCE, "d", fingerprint="1" * 32, worker="1", error="bad")
+    assert set(answers.read(redis, SOURCE, list("abcd"), MARK)) == {"c", "d"}
+    assert set(answers.read_failures(redis, SOURCE)) == {"d"}
+
+
+def test_a_newest_container_of_before_the_start_says_nothing(lab):
+    lab.start()
+    run = measure(lab.root)
+    lab.until(lambda: presence.read_newest(lab.redis, SOURCE))
+    lab.stop()
+    lab.start()
+    lab.until(lambda: presence.read_newest(lab.redis, SOURCE) is None)
+    write(run, 3.0)
+    newer = measure(lab.root, 1)
+    newest = lab.until(lambda: presence.read_newest(lab.redis, SOURCE))
+    assert newest.tuid == tuid_of(newer)
+
+
+def test_one_change_that_fails_does_not_take_the_others_with_it(lab, monkeypatch):
+    lab.start()
+    bad, good = make_tuid(1), make_tuid(2)
+
+    def fail(self, change, now, wall):
+        if bad in change.folder:
+            raise RuntimeError("broken")
+        take(self, change, now, wall)
+
+    take = Intake.take
+    monkeypatch.setattr(Intake, "take", fail)
+    for number in (1, 2):
+        measure(lab.root, number)
+    assert lab.until(lambda: lab.about(good, "write"))
+    # The sweep of the new day finds the other one all the same.
+    assert lab.until(lambda: lab.about(bad, "scan"))
+
+
+def test_sweeps_that_are_lost_do_not_end_all_sweeping(tmp_path, redis_url, monkeypatch):
+    often = TIMINGS.model_copy(update={"recheck": 0.2})
+    lab = Lab(tmp_path, redis_url, timings=often)
+    run = measure(lab.root)
+    age(lab.root)
+    try:
+        lab.start()
+        lab.until(lab.at_rest)
+        sweep = Sweeper._sweep
+        lost = []
+
+        def lose(self, **how):
+            if len(lost) == 3:  # of both kinds, recent and whole
+                sweep(self, **how)
+            else:
+                lost.append(how)
+
+        monkeypatch.setattr(Sweeper, "_sweep", lose)
+        monkeypatch.setattr("producer.changes.Translator.translate", lambda *_: ())
+        lab.until(lambda: len(lost) == 3)
+        (run / "late.txt").write_text("nobody told")
+        now = list_container(run).fingerprint
+        lab.until(lambda: now in {s.fingerprint for s in lab.about(tuid_of(run))})
+    finally:
+        lab.close()
+
+
 def test_it_is_not_announced_again_while_a_task_for_it_waits(lab):
     container = measure(lab.root, day="20250101")
     age(lab.root)
@@ -568,7 +739,7 @@ def test_it_is_not_announced_again_while_a_task_for_it_waits(lab):
     lab.until(lambda: lab.about(tuid_of(container)))
     presence.claim_queued(lab.redis, SOURCE, [tuid_of(container)])
     said = len(lab.about(tuid_of(container)))
-    time.sleep(3 * TIMINGS.backoff_first)
+    time.sleep(2 * TIMINGS.backoff_first)
     assert len(lab.about(tuid_of(container))) == said
     presence.clear_queued(lab.redis, SOURCE, [tuid_of(container)])
     lab.until(lambda: len(lab.about(tuid_of(container))) > said)

@@ -222,6 +222,110 @@ def test_a_run_that_is_written_after_a_newer_one_appeared_settles_by_quiet_only(
     assert (A, "settled") in send(ledger, 122.0)
 
 
+def test_a_run_that_is_answered_is_refreshed_at_the_first_back_off():
+    ledger = Ledger(TIMINGS)
+    times = []
+    for tick in range(300):
+        now = tick / 2
+        written(ledger, A, now)
+        for _ in send(ledger, now):
+            times.append(now)
+            # The worker stores it as it is then; it has changed when that is heard.
+            written(ledger, A, now + 0.1)
+            ledger.answered(A, synced(seen(A, f"at {now}")), now + 0.2)
+    assert times == [0.0, 30.0, 60.0, 90.0, 120.0]
+
+
+def test_an_answer_shortens_the_wait_of_a_run_that_is_being_written():
+    ledger = Ledger(TIMINGS)
+    times = []
+    for second in range(200):
+        written(ledger, A, float(second))
+        times += [second for _ in send(ledger, float(second))]
+        if second == 100:
+            ledger.answered(A, synced(seen(A, "late")), 100.5)
+    assert times == [0, 30, 90, 120, 180]
+
+
+def test_the_last_write_of_a_run_is_announced_when_it_falls_silent():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    written(ledger, A, 5.0)
+    assert send(ledger, 14.9) == []
+    assert send(ledger, 15.0) == [(A, "write")]
+    ledger.answered(A, synced(seen(A)), 16.0)
+    assert send(ledger, 124.0) == []
+    assert send(ledger, 125.0) == [(A, "settled")]
+
+
+def test_a_silence_is_not_announced_where_the_last_write_has_its_answer():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    written(ledger, A, 5.0)
+    ledger.looked(seen(A), 5.5)
+    ledger.answered(A, synced(seen(A)), 6.0)
+    assert send(ledger, 100.0) == []
+
+
+def test_a_slow_run_is_not_announced_at_each_of_its_points():
+    ledger = Ledger(TIMINGS)
+    times = []
+    for tick in range(1200):
+        now = tick / 2
+        if tick % 30 == 0:  # a point every 15 s
+            written(ledger, A, now)
+        for _ in send(ledger, now):
+            times.append(now)
+            ledger.answered(A, synced(seen(A, f"at {now}")), now)
+    # Without the early ones there would be one in 30 s: 20 in these 10 min.
+    assert len(times) <= 23
+
+
+def test_an_older_look_of_a_sweep_does_not_hide_a_change():
+    ledger = Ledger(TIMINGS)
+    before = seen(A, "before")
+    ledger.touched(A, before.folder, 0.0, wall=WALL)
+    found(ledger, before, 0.1, synced(before))
+    assert ledger.get(A).seen is None
+    assert send(ledger, 2.0) == [(A, "write")]
+
+
+def test_an_older_look_of_a_sweep_does_not_replace_a_newer_one():
+    ledger = Ledger(TIMINGS)
+    before, now = seen(A, "before"), seen(A, "now")
+    ledger.touched(A, now.folder, 0.0, wall=WALL)
+    ledger.looked(now, 0.1)
+    found(ledger, before, 0.2, synced(before))
+    assert [record.tuid for record in ledger.stale(9)] == [A]
+    ledger.looked(now, 0.3)
+    assert ledger.counts(0.3).unanswered == 1
+    assert send(ledger, 2.0) == [(A, "write")]
+
+
+def test_a_change_that_only_a_sweep_saw_is_looked_at_and_announced():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    ledger.answered(A, synced(seen(A)), 1.0)
+    later = seen(A, "nobody told")
+    found(ledger, later, 50.0, synced(seen(A)))
+    assert [record.tuid for record in ledger.stale(9)] == [A]
+    ledger.looked(later, 50.0)
+    assert send(ledger, 50.0) == [(A, "write")]
+
+
+def test_what_is_put_off_waits_as_long_as_between_its_announcements():
+    ledger = Ledger(TIMINGS)
+    found(ledger, seen(A))
+    for now in (0.0, 30.0, 90.0):
+        assert send(ledger, now) == [(A, "scan")]
+    ledger.put_off(A, 210.0)
+    assert send(ledger, 329.0) == []
+    assert send(ledger, 330.0) == [(A, "scan")]
+
+
 def test_what_a_sweep_found_is_never_settled():
     ledger = Ledger(TIMINGS)
     found(ledger, seen(A))

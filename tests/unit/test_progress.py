@@ -7,8 +7,11 @@ import os
 import fakeredis
 import pytest
 
+from producer import scanner
+from producer.scanner import Tally, sweep
 from quantify_sync import progress as module
 from quantify_sync.progress import Steadiness, read_progress
+from quantify_sync.unsynced import unreadable_count
 from shared import keys, presence, queues
 from shared.presence import Agent
 from shared.sources import Source
@@ -81,6 +84,40 @@ def test_it_is_not_done_while_an_upload_runs(fake, sources):
 def test_a_message_of_a_producer_is_told_with_its_source(fake, sources):
     tell(fake, "a", message="the drive is away")
     assert read(fake, sources).messages == ("a: the drive is away",)
+
+
+def test_what_is_not_synced_is_told_with_how_many_more(fake, sources):
+    tell(
+        fake,
+        "a",
+        strays=("20260401/x (no dataset.hdf5)", "20260402 (not readable)"),
+        stray_count=30,
+    )
+    tell(fake, "b", duplicates=("20260401/y",), duplicate_count=1)
+    progress = read(fake, sources)
+    assert progress.unsynced == (
+        "a: not synced: 20260401/x (no dataset.hdf5)",
+        "a: not synced: 20260402 (not readable)",
+        "a: not synced: and 28 more",
+        "b: not synced, second folder of its TUID: 20260401/y",
+    )
+    assert (progress.unsynced_count, progress.unreadable) == (31, 1)
+    assert progress.done
+
+
+def test_a_folder_that_a_sweep_may_not_read_counts_as_unreadable(tmp_path, monkeypatch):
+    (tmp_path / "20260402").mkdir()
+
+    def refuse(path):  # whoever runs the tests may read everything
+        if path == tmp_path / "20260402":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(scanner.os, "scandir", refuse)
+    tally = Tally()
+    assert list(sweep(tmp_path, tally=tally)) == []
+    assert unreadable_count(tally.strays) == 1
 
 
 def test_done_counts_only_when_it_stays_so(fake, sources, monkeypatch):

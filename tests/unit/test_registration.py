@@ -61,6 +61,27 @@ def test_any_set_up_gives_a_name_for_a_source(set_up, name):
     assert source_name(set_up) == name
 
 
+@pytest.mark.parametrize("inside", ["quantify-sync.toml", "sync/quantify-sync.toml"])
+def test_no_configuration_is_written_below_the_measurements(directory, inside):
+    with pytest.raises(ConfigurationError, match="--data-dir or --config"):
+        register_directory(directory, directory / inside)
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["store", "catalogue"])
+def test_neither_store_nor_catalogue_lie_below_the_measurements(
+    directory, config, tmp_path, what
+):
+    source = register_directory(directory, config)
+    urls = {
+        "store": (directory / "a store").as_uri(),
+        "catalogue": f"sqlite:///{(directory / 'catalogue.db').as_posix()}",
+    }
+    settings = Settings(data_dir=tmp_path, sources=(source,), **{what: urls[what]})
+    with pytest.raises(ConfigurationError, match=f"The {what} .* as `{what}`"):
+        refuse_own_directory(settings)
+
+
 @pytest.mark.parametrize("inside", ["", "sync", "a/b"])
 def test_our_data_never_lie_below_the_measurements(directory, config, inside):
     source = register_directory(directory, config)

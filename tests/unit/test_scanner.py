@@ -6,7 +6,15 @@ import os
 
 import pytest
 
-from producer.scanner import MAX_TOLD, Tally, canonical, days_of, look, sweep
+from producer.scanner import (
+    GRACE_SECONDS,
+    MAX_TOLD,
+    Tally,
+    canonical,
+    days_of,
+    look,
+    sweep,
+)
 from shared.errors import SourceUnavailableError
 from shared.fingerprint import list_container
 
@@ -20,6 +28,20 @@ def make(root, name, *, day=None, files=("dataset.hdf5",)):
     for file in files:
         (container / file).write_bytes(b"x")
     return container
+
+
+def age(container):
+    """Set a container's own time back: nothing was put into it lately."""
+    long_ago = container.stat().st_mtime - 2 * GRACE_SECONDS
+    os.utime(container, (long_ago, long_ago))
+    return container
+
+
+def strays_of(root):
+    tally = Tally()
+    assert list(sweep(root, tally=tally)) == []
+    assert tally.stray_count == len(tally.strays)
+    return tally.strays
 
 
 def test_the_newest_comes_first(tmp_path):
@@ -90,6 +112,47 @@ def test_a_linked_dataset_makes_no_dataset(tmp_path):
     assert canonical(tmp_path, f"20260301/{TUID}") is None
 
 
+def test_a_container_without_dataset_is_a_stray(tmp_path):
+    age(make(tmp_path, TUID, files=("notes.txt",)))
+    assert strays_of(tmp_path) == [f"20260301/{TUID} (no dataset.hdf5)"]
+
+
+def test_a_dataset_in_a_sub_folder_only_makes_a_stray(tmp_path):
+    container = make(tmp_path, f"{TUID}-a", files=())
+    (container / "b").mkdir()
+    (container / "b" / "dataset.hdf5").write_bytes(b"x")
+    age(container)
+    assert strays_of(tmp_path) == [f"20260301/{TUID}-a (no dataset.hdf5)"]
+
+
+def test_a_link_in_place_of_the_dataset_makes_a_stray(tmp_path):
+    container = make(tmp_path, TUID, files=("real.hdf5",))
+    (container / "dataset.hdf5").symlink_to(container / "real.hdf5")
+    age(container)
+    assert strays_of(tmp_path) == [f"20260301/{TUID} (dataset.hdf5 is a link)"]
+
+
+def test_a_folder_in_place_of_the_dataset_makes_a_stray(tmp_path):
+    container = make(tmp_path, TUID, files=())
+    (container / "dataset.hdf5").mkdir()
+    age(container)
+    assert strays_of(tmp_path) == [f"20260301/{TUID} (dataset.hdf5 is a folder)"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in folders here")
+def test_a_pipe_in_place_of_the_dataset_makes_a_stray(tmp_path):
+    container = make(tmp_path, TUID, files=())
+    os.mkfifo(container / "dataset.hdf5")
+    age(container)
+    stray = f"20260301/{TUID} (dataset.hdf5 is no regular file)"
+    assert strays_of(tmp_path) == [stray]
+
+
+def test_a_container_that_is_just_being_made_is_no_stray(tmp_path):
+    make(tmp_path, TUID, files=("snapshot.json",))
+    assert strays_of(tmp_path) == []
+
+
 def test_the_rubbish_of_operating_systems_is_no_stray(tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"")
     (tmp_path / "20260301").mkdir()
@@ -156,6 +219,23 @@ def test_an_unreadable_container_does_not_end_the_sweep(tmp_path, monkeypatch):
     tally = Tally()
     assert [seen.tuid for seen in sweep(tmp_path, tally=tally)] == [TUID]
     assert tally.strays == [f"20260301/{OTHER} (not readable)"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are other on Windows")
+def test_an_unreadable_day_does_not_end_the_sweep(tmp_path, monkeypatch):
+    make(tmp_path, TUID)
+    make(tmp_path, "20260302-110700-454-3ec059")
+
+    def fail(path):
+        if str(path).endswith("20260302"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", fail)
+    tally = Tally()
+    assert [seen.tuid for seen in sweep(tmp_path, tally=tally)] == [TUID]
+    assert tally.strays == ["20260302 (not readable)"]
 
 
 def test_a_sweep_leaves_no_trace(tmp_path):

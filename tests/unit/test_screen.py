@@ -44,6 +44,12 @@ def test_plain_counts_are_told_when_they_are_whole_and_new(capsys):
     ]
 
 
+def test_counts_tell_what_is_not_synced(capsys):
+    PlainScreen().show(DONE._replace(unsynced_count=3))
+    told = "1 of 2 datasets in step, 1 failed, 3 folder(s) or file(s) not synced\n"
+    assert capsys.readouterr().out == told
+
+
 def test_long_lines_are_never_broken(capsys):
     PlainScreen().begin({"Store": "file:///" + "x" * 500})
     assert capsys.readouterr().out == f"Store: file:///{'x' * 500}\n"

@@ -87,6 +87,53 @@ def test_what_is_wrong_is_named(written, text, told):
         load_settings(written(text))
 
 
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("broker", "foo://:hunter2@bar"),
+        ("broker", "http://:hunter2@x"),
+        ("broker", ":hunter2@lab:6379"),
+        ("broker", "redis://:hunter2@lab:99999999/0"),
+        ("broker", "redis://:hun/ter2@lab/0"),
+        ("broker", "redis://:hunter2@[::1"),
+        ("broker", "redis://:hunter2@lab/zero"),
+        ("broker", "redis://:hunter2@lab?foo=bar"),
+        ("broker", "rediss://:hunter2@lab?socket_timeout=soon"),
+        ("store", "hunter2"),
+        ("store", "http://ada:hunter2@x"),
+        ("store", "/srv/hunter2"),
+        ("catalogue", "hunter2"),
+        ("catalogue", "mysql://ada:hunter2@db/sync"),
+        ("catalogue", "sqlite://hunter2"),
+        ("catalogue", "sqlite:///:memory:"),
+        ("catalogue", "postgresql://ada:hunter2@db:99999999/sync"),
+        ("catalogue", "postgresql://ada:hunter2@db:port/sync"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_with_an_example(written, name, url):
+    with pytest.raises(ConfigurationError, match=f"  {name}: this is no ") as raised:
+        load_settings(written(f"{name} = '{url}'\n"))
+
+    assert "hunter2" not in str(raised.value)
+    assert "write it like '" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        ("broker", "rediss://:hun@ter2@lab:6380/1?ssl_cert_reqs=required"),
+        ("broker", "redis://lab"),
+        ("store", "s3://bucket?endpoint=http://10.0.0.5:9000&allow_http=true"),
+        ("store", "file:///srv/a store"),
+        ("catalogue", "sqlite:////srv/catalogue.db"),
+        ("catalogue", "postgresql+psycopg://ada:hun/t@er2@db:5432/sync"),
+        ("catalogue", "postgresql://db"),
+    ],
+)
+def test_addresses_of_every_kind_are_taken_as_they_are(written, name, url):
+    assert getattr(load_settings(written(f"{name} = '{url}'\n")), name) == url
+
+
 def test_no_password_is_in_a_complaint(written):
     path = written("catalogue = ['postgresql://ada:hunter2@lab/db']\n")
 

@@ -99,6 +99,23 @@ def test_stop_kills_what_does_not_end_by_itself(supervisor, make_child, monkeypa
     assert not runs(pid)
 
 
+def test_the_time_to_stop_counts_from_the_wish(supervisor, make_child):
+    child = supervisor.add(make_child(STUBBORN))
+    wait_for(lambda: child.last_words() == "ready")
+    supervisor.ask_to_stop(since=time.monotonic() - module.GRACE)
+    began = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - began < module.GRACE
+
+
+def test_those_that_are_asked_to_stop_end_meanwhile(supervisor, make_child):
+    last = supervisor.add(make_child(SLEEP, "redis", last=True))
+    other = supervisor.add(make_child(SLEEP, "worker"))
+    supervisor.ask_to_stop(since=time.monotonic())
+    wait_for(lambda: other.process.poll() is not None)
+    assert last.process.poll() is None
+
+
 def test_what_is_last_is_stopped_after_the_others(supervisor, make_child, monkeypatch):
     order = []
     monkeypatch.setattr(module, "kill_group", order.append)

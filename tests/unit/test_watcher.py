@@ -22,7 +22,8 @@ from watchdog.events import (
 )
 
 from producer.changes import MAX_OPEN, Change, Translator
-from producer.watcher import OVERFLOW_LOGGER, Watcher
+from producer.scope import Scope
+from producer.watcher import OVERFLOW_LOGGER, Observer, Watcher
 
 ROOT = PurePosixPath("/data/quantify")
 DAY = "20260301"
@@ -200,3 +201,44 @@ def test_the_librarys_overflow_warning_is_heard(tmp_path):
         watcher.stop()
     logging.getLogger(OVERFLOW_LOGGER).warning("after the end nobody listens")
     assert lost == [1]
+
+
+@pytest.fixture
+def watcher(tmp_path):
+    (tmp_path / DAY).mkdir()
+    watcher = Watcher(tmp_path, ignore=(), tell=lambda _: None, lost=lambda: None)
+    yield watcher
+    watcher.stop()
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("can't start new thread"), OSError(28, "No space left")]
+)
+def test_a_folder_that_cant_be_watched_is_a_complaint(watcher, monkeypatch, error):
+    schedule = Observer.schedule
+
+    def fail(self, handler, path, **how):
+        if path.endswith(DAY):
+            raise error
+        return schedule(self, handler, path, **how)
+
+    monkeypatch.setattr(Observer, "schedule", fail)
+    watcher.start()
+    (complaint,) = watcher.cover(Scope((DAY,), ()))
+    assert complaint.startswith(f"{DAY} can't be watched")
+    monkeypatch.undo()
+    assert watcher.cover(Scope((DAY,), ())) == []
+
+
+def test_without_a_thread_nothing_is_watched_until_there_is_one(watcher, monkeypatch):
+    def fail(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Observer, "start", fail)
+    watcher.start()
+    (complaint,) = watcher.cover(Scope((DAY,), ()))
+    assert "can't be watched" in complaint
+    assert not watcher.revive()
+    monkeypatch.undo()
+    assert watcher.revive()
+    assert watcher.cover(Scope((DAY,), ())) == []

@@ -115,6 +115,30 @@ def test_a_broker_that_is_away_is_told(configured, settings):
     assert "hunter2" not in told
 
 
+@pytest.mark.parametrize(
+    "broker", ["foo://bar", "http://x", "redis://127.0.0.1:99999999/0"]
+)
+def test_a_broker_that_is_none_is_told(configured, settings, broker):
+    change(configured, settings.broker, broker)
+
+    assert "broker: this is no Redis URL" in complaints()["configuration"]
+
+
+def test_a_catalogue_that_is_none_is_told(configured):
+    change(configured, "[timings]", 'catalogue = "garbage"\n[timings]')
+
+    assert "catalogue: this is no URL" in complaints()["configuration"]
+
+
+def test_a_disk_that_may_not_be_looked_at_is_told(configured, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(checking.shutil, "disk_usage", refuse)
+
+    assert "give this user the right" in complaints()["data directory"]
+
+
 def test_no_broker_is_no_complaint(place, run, without_redis):
     assert "'quantify-sync up' starts one" in run("check")
 

@@ -48,8 +48,44 @@ def test_ls_without_a_match_says_so(stored, run):
     assert run("ls", "--tag", "no such tag") == "No dataset matches.\n"
 
 
-def test_ls_refuses_a_time_that_is_none(stored, run):
-    assert "is no time" in run("ls", "--since", "soonish", code=exits.REFUSED)
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("ls", "--since", "soonish"), "is no time"),
+        (("ls", "--until", "soonish"), "is no time"),
+        (("ls", "--state", "lost"), "is no state"),
+        (("verify", "--since", "soonish"), "is no time"),
+        (("get", GRID, ""), "it is empty"),
+        (("up", ""), "it is empty"),
+        (("worker", "--queues", "bogus"), "knows no queue 'bogus'"),
+        (("worker", "--queues", "events,"), "knows no queue ''"),
+        (("worker", "--pool", "nope"), "there is no pool 'nope'"),
+        (("gc", "--older-than", "inf"), "--older-than"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_a_usage_error(run, args, told):
+    assert told in " ".join(run(*args, code=exits.USAGE).split())
+
+
+def test_ls_takes_states_and_times(stored, run):
+    args = ("--state", "synced", "--since", "2026-03-05", "--until", "2026-03-06")
+
+    assert len(run("ls", *args, "--json").splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "args", [("ls",), ("show", GRID), ("get", GRID), ("verify",), ("retry", GRID)]
+)
+def test_a_source_that_nobody_knows_is_refused(stored, run, args):
+    assert "source 'nope'" in run(*args, "--source", "nope", code=exits.REFUSED).lower()
+
+
+def test_a_source_that_is_only_stored_can_still_be_asked_for(stored, run, configured):
+    text = configured.read_text("utf-8")
+    configured.write_text(text.replace('name = "fridge"', 'name = "new"'), "utf-8")
+
+    assert GRID in run("ls", "--source", "fridge")
+    assert run("ls", "--source", "new") == "No dataset matches.\n"
 
 
 def test_show_tells_files_with_checksums_and_defects(stored, run, settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -13,10 +14,13 @@ import quantify_sync
 from quantify_sync.restoring import path_below, restore_files
 from shared.errors import (
     ChecksumError,
+    ConfigurationError,
     NotFoundError,
     OutsideRootError,
     PermanentError,
+    TransientError,
 )
+from shared.store import Store
 
 EXTRA = "20260305-173616-011-3f951c"
 GRID = "20260302-015602-771-e40978"
@@ -161,6 +165,39 @@ def test_an_existing_file_as_destination_is_told(stored, settings, tmp_path):
 
     with pytest.raises(PermanentError, match="no folder"):
         quantify_sync.get(GRID, tmp_path / "out", settings=settings)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_place_that_cannot_be_written_is_told(stored, run):
+    assert "name another folder" in run("get", GRID, "/proc/foo", code=3)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "told"),
+    [
+        (errno.ENOSPC, TransientError, "is full: make room"),
+        (errno.EACCES, ConfigurationError, "give this user the right"),
+    ],
+)
+def test_what_stops_writing_is_told_and_leaves_nothing(
+    *, stored, settings, tmp_path, monkeypatch, number, kind, told
+):
+    # Whoever runs the tests may write everywhere, and no disk is full.
+    def fail(_, __, path, **___):
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Store, "download", fail)
+
+    with pytest.raises(kind, match=told):
+        quantify_sync.get(GRID, tmp_path / "out", settings=settings)
+
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_an_empty_folder_name_is_not_the_current_directory(stored, settings):
+    with pytest.raises(ConfigurationError, match="is empty"):
+        quantify_sync.get(GRID, "", settings=settings)
 
 
 def test_another_store_is_told(stored, settings, tmp_path):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from quantify_sync.place import Place
 from quantify_sync.rebuild import rebuild
+from quantify_sync.verify import verify
 from shared import answers
+from shared.catalogue.models import Dataset
 from shared.catalogue.search import iter_records
 from shared.storekeys import sidecar_key
 from workers.upload import Result
@@ -64,13 +67,25 @@ def test_what_the_catalogue_knows_better_stays(stored, front, settings):
     done = rebuild(front)
 
     assert (done.restored, done.kept, done.unreadable) == (0, len(before), ())
+    assert (done.moved, done.renewed) == (0, False)
     assert everything(front) == before
+
+
+def test_where_nothing_was_lost_answers_still_count(stored, run):
+    before = stored.catalogue.epoch
+
+    assert "Restart" not in run("rebuild")
+
+    assert stored.catalogue.epoch == before
+    assert answers.read_mark(stored.redis).epoch == before
 
 
 def test_the_epoch_is_new_without_redis_too(stored, run, without_redis):
     before = stored.catalogue.epoch
+    with stored.catalogue.write() as session:
+        session.execute(delete(Dataset))
 
-    run("rebuild")
+    assert "Restart the workers" in run("rebuild")
 
     assert stored.catalogue.epoch != before
 
@@ -93,17 +108,25 @@ def test_a_description_that_cannot_be_read_is_named_and_the_rest_restored(
     assert "4 dataset(s) restored" in told
 
 
+@pytest.mark.parametrize("lost", [True, False])
 def test_a_store_that_was_moved_is_known_by_its_new_address(
-    stored, front, settings, tmp_path, lose_catalogue
+    *, stored, front, settings, tmp_path, lose_catalogue, lost
 ):
     before = everything(front)
     moved = Path(settings.data_dir / "store").rename(tmp_path / "moved")
     front.catalogue.dispose()
     stored.catalogue.dispose()
-    lose_catalogue()
+    if lost:
+        lose_catalogue()
 
     with Place(settings.model_copy(update={"store": moved.as_uri()})) as place:
-        rebuild(place)
+        done = rebuild(place)
 
+        there = len(before)
+        assert (done.restored, done.moved) == ((there, 0) if lost else (0, there))
+        assert done.renewed
+        checked = verify(place)
+        assert (checked.datasets, checked.sidecars, checked.elsewhere) == (there, (), 0)
+        assert not rebuild(place).renewed
         assert {r.store for r in everything(place).values()} == {place.store.identity}
         assert everything(place).keys() == before.keys()

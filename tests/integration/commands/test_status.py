@@ -15,6 +15,7 @@ from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
 from shared.fingerprint import Entry, Listing
 from shared.presence import Agent
+from workers.upload import Result
 
 GRID = "20260302-015602-771-e40978"
 STRANGER = "20260101-000000-000-abcdef"
@@ -129,12 +130,24 @@ def test_refused_messages_are_counted(stored, run):
 
 
 def test_duplicates_and_strays_are_shown(stored, run, agent):
-    agent(duplicates=("20260302/copy",), strays=("notes",))
+    agent(
+        duplicates=("20260302/copy",),
+        duplicate_count=1,
+        strays=("20260401/x (no dataset.hdf5)",),
+        stray_count=25,
+    )
 
     told = run("status")
 
-    assert "second folder of a TUID, not synced: 20260302/copy" in told
-    assert "neither day nor dataset, not synced: notes" in told
+    assert "not synced, second folder of its TUID: 20260302/copy" in told
+    assert "not synced: 20260401/x (no dataset.hdf5)" in told
+    assert "not synced: and 24 more" in told
+
+
+def test_a_run_counts_as_written_lately_not_as_live(stored, run, agent):
+    agent(datasets=33, live=2)
+
+    assert "2 written in the last 2 min" in run("status")
 
 
 def test_what_two_listings_disagree_about_is_shown(stored, run):
@@ -181,6 +194,18 @@ def test_retry_clears_the_answers_and_asks_the_producer(failed_row, stored, run)
     assert requests.read(stored.redis, "fridge").verb == "compare"
     with stored.catalogue.read() as session:
         assert queries.find(session, GRID).state == State.FOUND
+
+
+def test_retry_opens_what_is_in_step_too(stored, store_again, run):
+    run("retry", GRID)
+
+    with stored.catalogue.read() as session:
+        row = queries.find(session, GRID)
+        assert (row.fingerprint, row.state) == (None, State.COMPLETE)
+        assert row.history[-1].event == "retried"
+    assert store_again(f"20260302/{GRID}-grid_2d") is Result.STORED
+    with stored.catalogue.read() as session:
+        assert queries.find(session, GRID).state == State.SYNCED
 
 
 def test_retry_of_what_was_refused_before_it_was_stored(stored, run):

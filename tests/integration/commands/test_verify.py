@@ -11,6 +11,7 @@ from quantify_sync.place import Place
 from quantify_sync.verify import verify
 from shared import answers, requests
 from shared.catalogue.records import FileStatus, State
+from shared.errors import UnknownSourceError
 from shared.storekeys import sidecar_key
 from workers.upload import Result
 
@@ -58,6 +59,7 @@ def test_a_broken_object_is_found_and_an_upload_heals_it(
     told = run("verify", code=1)
 
     assert f"{GRID} {path}:" in told
+    assert "'quantify-sync up --once' heals them at once" in told
     assert answer_of(stored) is None
     assert requests.read(stored.redis, "fridge").verb == "compare"
     assert store_again(GRID_FOLDER) is Result.STORED
@@ -112,7 +114,8 @@ def test_only_what_is_asked_for_is_compared(stored, front, key_of, object_file):
     object_file(key_of("dataset.nc")).unlink()
     seen = []
 
-    assert verify(front, source="another").datasets == 0
+    with pytest.raises(UnknownSourceError, match="they know fridge"):
+        verify(front, source="another")
     later = quantify_sync.when.parse_when("2026-03-05")
     found = verify(front, since=later, on_dataset=lambda: seen.append(1))
 
