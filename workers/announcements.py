@@ -70,8 +70,10 @@ def _batches(
     tried = attempts.read(place.redis, source, [seen.tuid for seen in waiting])
     yield from ((seen,) for seen in waiting if seen.tuid in tried)
     others = [seen for seen in waiting if seen.tuid not in tried]
-    for start in range(0, len(others), queues.UPLOAD_TOGETHER):
-        yield tuple(others[start : start + queues.UPLOAD_TOGETHER])
+    size = len(others) // queues.UPLOAD_TASKS
+    size = min(max(size, 1), queues.UPLOAD_TOGETHER)
+    for start in range(0, len(others), size):
+        yield tuple(others[start : start + size])
 
 
 def _not_stored(

@@ -227,7 +227,7 @@ def test_a_dataset_that_kills_its_worker_harms_no_other_and_is_given_up(
 ):
     """Reading one dataset ends the process, as a fault in a library would."""
     container = next(quantify_directory.glob("20260302/*-grid_2d"))
-    copies = multiply(container, 8)
+    copies = multiply(container, 32)  # four to a task
     killer = announce(copies[3])
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
