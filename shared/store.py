@@ -156,10 +156,6 @@ class Store:
         """
         self._send(key, data)
 
-    def put_text(self, key: str, text: str) -> None:
-        """Store a text as UTF-8, in place of one that may be there."""
-        self._send(key, text.encode())
-
     def get(self, key: str) -> bytes:
         """Give an object's content.
 

@@ -22,7 +22,6 @@ TUID_PATTERN = r"\d{8}-\d{6}-\d{3}-[0-9A-Za-z]{6}"
 YEARS = range(1971, 9999)
 """Years that every platform and database can turn into another time zone."""
 TUID_LENGTH = 26  # characters
-DAY_LENGTH = 8  # characters
 
 _TUID = re.compile(TUID_PATTERN, re.ASCII)
 _CONTAINER = re.compile(rf"({TUID_PATTERN})(?:-(.*))?", re.ASCII | re.DOTALL)

@@ -62,7 +62,7 @@ def test_a_damaged_object_is_overwritten_when_asked(store):
 
 
 def test_small_texts_are_rewritten(store):
-    store.put_text("quantify-sync.json", '{"name": "ü", "long": true}')
+    store.put_bytes("quantify-sync.json", '{"name": "ü", "long": true}'.encode())
     store.put_bytes("quantify-sync.json", b"{}")
     assert store.get("quantify-sync.json") == b"{}"
 

@@ -97,12 +97,6 @@ class Snapshot:
         self.data.seek(0)
         return self.data
 
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the copy in pieces of at most `CHUNK_BYTES`."""
-        copy = self.open()
-        while chunk := copy.read(CHUNK_BYTES):
-            yield chunk
-
 
 @contextmanager
 def with_dataset_snapshot(
