@@ -137,16 +137,7 @@ class SourceAgent:
         items = self._wait()
         now, wall = time.monotonic(), time.time()
         for item in items:
-            try:
-                self._take(item, now, wall)
-            except Exception:  # the others count too
-                logger.exception(
-                    "Source %s: a %s could not be taken in",
-                    self._source.name,
-                    type(item).__name__,
-                )
-                if isinstance(item, Change):
-                    self._lost(now)
+            self._try_take(item, now, wall)
         self._intake.ripen(now, wall)
         self._announce(now)
         if now >= self._next_tick:
@@ -170,6 +161,19 @@ class SourceAgent:
             for index, item in enumerate(items)
             if not isinstance(item, Change) or last[item] == index
         ]
+
+    def _try_take(self, item: Item, now: float, wall: float) -> None:
+        """Take one thing in; if that fails, the others count all the same."""
+        try:
+            self._take(item, now, wall)
+        except Exception:
+            logger.exception(
+                "Source %s: a %s could not be taken in",
+                self._source.name,
+                type(item).__name__,
+            )
+            if isinstance(item, Change):
+                self._lost(now)
 
     def _take(self, item: Item, now: float, wall: float) -> None:
         if isinstance(item, Change):
@@ -231,7 +235,7 @@ class SourceAgent:
             return
         recent = day in self._coverage.days
         for folder in folders if recent else ():
-            self._intake.take(Change("created", folder), now, wall)
+            self._try_take(Change("created", folder), now, wall)
         self._sweeper.ask(whole=not recent)
 
     def _compared(self, batch: Batch, now: float, wall: float) -> None:

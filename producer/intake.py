@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from producer.scanner import canonical, stat_dataset
 from shared.names import below
@@ -29,6 +30,21 @@ APPEARED_SECONDS = 0.5
 file may have been closed before its folder was watched."""
 MAX_REMEMBERED = 4096
 """Canonical containers and created ones kept in mind; asked of the disk again."""
+
+
+class _Creation(NamedTuple):
+    """When a container was seen to appear; many may be in one turn.
+
+    Attributes
+    ----------
+    wall
+        Seconds since 1970, one for all that one turn took in.
+    number
+        Counts up: of two that one turn took in, the later one has the larger.
+    """
+
+    wall: float
+    number: int
 
 
 class Intake:
@@ -68,9 +84,10 @@ class Intake:
         self._appeared = appeared
         self._quiet = quiet
         self._canonical: dict[str, str] = {}  # TUID → container
-        self._created: dict[str, float] = {}  # container without dataset → seen at
+        self._created: dict[str, _Creation] = {}  # containers without a dataset
+        self._creations = itertools.count()
         self._armed: dict[str, tuple[float, bool]] = {}  # container → when, sure
-        self._last_created = -math.inf
+        self._last_created = _Creation(-math.inf, 0)
 
     @property
     def expected(self) -> Iterable[str]:
@@ -132,9 +149,9 @@ class Intake:
         if created is not None:
             self._appeared(tuid)
             self._ledger.created(tuid, now)
-            if created >= self._last_created:
+            if created > self._last_created:
                 self._last_created = created
-                self._newest(Newest(tuid, folder, created))
+                self._newest(Newest(tuid, folder, created.wall))
 
     def _put_there(self, folder: str) -> None:
         """Take in that a new container came with its dataset, not measured now."""
@@ -153,7 +170,7 @@ class Intake:
         self._canonical.pop(_tuid_of(folder), None)
         if len(self._created) >= MAX_REMEMBERED:
             self._created.clear()
-        self._created.setdefault(folder, wall)
+        self._created.setdefault(folder, _Creation(wall, next(self._creations)))
         if self._stat(folder) is not None:
             self._armed.setdefault(folder, (now + APPEARED_SECONDS, False))
 
