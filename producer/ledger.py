@@ -110,7 +110,7 @@ class Ledger:
             When, seconds since 1970.
         followed
             Whether a follower has the run: it reads the file by itself, so nothing
-            is announced until the run settles.
+            is announced until the run settles. One that is gone is told at once.
         """
         record = self._fresh(tuid, folder, wall)
         record.written = now
@@ -118,7 +118,13 @@ class Ledger:
         record.settling = False
         record.seen = None
         record.why = "write"
-        record.due = NEVER if followed else self._allowed(record, now)
+        if record.followed and not followed:
+            record.orphaned = True  # a new follower is wanted at once
+        record.followed = followed
+        if followed:
+            record.due = NEVER
+        else:
+            record.due = now if record.orphaned else self._allowed(record, now)
         return record
 
     def touched(self, tuid: str, folder: str, now: float, *, wall: float) -> None:
@@ -190,7 +196,7 @@ class Ledger:
         if record.sent:
             record.wait = min(2 * record.wait, self._timings.backoff_last)
         record.sent += 1
-        record.created = record.settling = False
+        record.created = record.settling = record.orphaned = False
         record.last_sent = now
         record.due = now + record.wait
         if record.place is Place.WINDOW and record.wait >= self._timings.backoff_last:

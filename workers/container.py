@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from typing import TYPE_CHECKING
 
 from shared.errors import NotFoundError, OutsideRootError, SourceUnavailableError
 from shared.events import is_container_path
+from shared.fingerprint import DATASET_FILE
 from shared.names import below, to_wire
+from shared.tuid import parse_container
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +61,27 @@ def find_container(source: Source, folder: str) -> Path:
     if container.is_dir():
         return container
     return _by_normal_form(container)
+
+
+def find_moved(source: Source, tuid: str) -> Path:
+    """Find the container of a running measurement that was renamed.
+
+    Raises
+    ------
+    NotFoundError
+        Its day folder has no container of this TUID with a `dataset.hdf5`.
+    """
+    day = source.quantify_directory / tuid[:8]
+    try:
+        names = sorted(os.listdir(day))
+    except OSError:
+        names = []
+    for name in names:
+        named = parse_container(name)
+        container = day / name
+        if named and named.tuid == tuid and (container / DATASET_FILE).is_file():
+            return container
+    raise NotFoundError(f"{day} has no container of {tuid} with a dataset any more.")
 
 
 def _by_normal_form(container: Path) -> Path:

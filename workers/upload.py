@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from shared import answers, keys, listings, presence
 from shared.catalogue import commits, queries
 from shared.catalogue.epoch import settle_epoch
-from shared.catalogue.records import DatasetRecord, State
+from shared.catalogue.records import DatasetRecord, Ended, State
 from shared.errors import ConflictError, NotFoundError, QuantifySyncError
 from shared.fingerprint import DATASET_FILE, Listing, list_container
 from workers.container import find_container
@@ -66,7 +66,13 @@ def upload(place: Workplace, message: Announcement) -> Result:
     PermanentError
         This dataset can't be stored from here as things are.
     """
-    outcomes = _upload_all(place, message.source, [message], why=message.why)
+    outcomes = _upload_all(
+        place,
+        message.source,
+        [message],
+        why=message.why,
+        ended=Ended(message.ended) if message.ended else None,
+    )
     outcome = outcomes[message.tuid]
     if isinstance(outcome, QuantifySyncError):
         raise outcome
@@ -87,7 +93,12 @@ def upload_found(place: Workplace, message: DatasetsFound) -> Outcomes:
 
 
 def _upload_all(
-    place: Workplace, source_name: str, sightings: Sequence[Sighting], *, why: Why
+    place: Workplace,
+    source_name: str,
+    sightings: Sequence[Sighting],
+    *,
+    why: Why,
+    ended: Ended | None = None,
 ) -> Outcomes:
     source = place.settings.source(source_name)
     outcomes: Outcomes = {}
@@ -95,7 +106,7 @@ def _upload_all(
     names = [keys.upload(source_name, tuid) for tuid in open_]
     with leases(place.redis, names) as keep_leases:
         for _ in range(CONFLICTS):
-            batch = _Batch(place, source, why, keep_leases)
+            batch = _Batch(place, source, why, keep_leases, ended=ended)
             outcomes |= batch.run(list(open_.values()))
             open_ = {t: s for t, s in open_.items() if _conflicts(outcomes[t])}
             if not open_:
@@ -137,11 +148,14 @@ class _Batch:
         source: Source,
         why: Why,
         keep_leases: Callable[[], None],
+        *,
+        ended: Ended | None,
     ) -> None:
         self._place = place
         self._source = source
         self._why = why
         self._keep_leases = keep_leases
+        self._ended = ended
         self._otherwise: dict[str, Listing] = {}
 
     def run(self, sightings: Sequence[Sighting]) -> Outcomes:
@@ -189,7 +203,8 @@ class _Batch:
                 self._otherwise[seen.tuid] = listing
             if listing.dataset is None or listing.newest_us < seen.newest_us:
                 return None
-            running = seen.tuid in now.running
+            followed = seen.tuid in now.followed
+            running = seen.tuid in now.running or followed
             if known and self._is_stored(known, listing, running=running):
                 return _Ready(known, known, described, unchanged=True)
             draft = Draft(
@@ -203,6 +218,8 @@ class _Batch:
                 superseded=now.newest not in (None, seen.tuid),
                 reread=self._why == "settled"
                 or (known is not None and known.state is State.LIVE),
+                followed=followed,
+                ended=self._ended,
             )
             listing = draft.store(listing, between=self._keep_leases)
         except NotFoundError as error:

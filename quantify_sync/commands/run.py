@@ -185,7 +185,7 @@ def worker(
         str | None,
         typer.Option(
             help="Queues that it serves, with commas between them; by default all "
-            "that the configuration knows."
+            "that the configuration knows, the live ones only with --pool threads."
         ),
     ] = None,
     pool: Annotated[
@@ -199,12 +199,18 @@ def worker(
     ] = "worker",
 ) -> None:
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
+    from shared.queues import LIVE  # noqa: PLC0415 - --help stays fast
+
     with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
     arguments = ["worker", "--hostname", f"{name}@%h", "--pool", pool]
     arguments += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
     if queues:
         arguments += ["--queues", queues]
+    elif pool != "threads":
+        # A follower stays for hours, where an upload is waited for.
+        live = [name for name in app.amqp.queues if name.split(".")[0] == LIVE]
+        arguments += ["--exclude-queues", ",".join(live)]
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]
     app.worker_main(arguments)
