@@ -155,7 +155,7 @@ class Replica:
             own = {DIMS: list(layout.dims(name, variable)), ROLE: role}
             _write_attributes(dataset, variable.attrs, own)
             if layout.plan and self._rows(variable) and name not in layout.setpoints:
-                self._grids[name] = values
+                self._grids[name] = values.copy()  # it may be a view of the source
         self._status = self._file.create_dataset(
             status_record.NAME,
             data=status_record.unknown(self._sequence),

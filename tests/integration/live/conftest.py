@@ -186,3 +186,15 @@ def states():
 @pytest.fixture
 def lease(redis):
     return lambda run: redis.get(keys.follow(run.source, run.tuid))
+
+
+@pytest.fixture
+def quiet(place):
+    """Set the seconds of silence that end a run, for those that begin after."""
+
+    def set_seconds(seconds):
+        timings = place.settings.timings.model_copy(update={"quiet": seconds})
+        settings = place.settings.model_copy(update={"timings": timings})
+        object.__setattr__(place, "settings", settings)
+
+    return set_seconds
