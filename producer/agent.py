@@ -360,7 +360,11 @@ class SourceAgent:
             and self._ledger.get(record.tuid) is record
         ]
         queued = self._announcer.queued(
-            [record.tuid for record in ready if record.sent and not record.settling]
+            [
+                record.tuid
+                for record in ready
+                if record.sent and not record.settling and not record.orphaned
+            ]
         )
         for tuid in queued:
             self._ledger.put_off(tuid, now)

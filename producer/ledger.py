@@ -123,7 +123,7 @@ class Ledger:
             When, seconds since 1970.
         followed
             Whether a follower has the run: it reads the file by itself, so nothing
-            is announced until the run settles.
+            is announced until the run settles. One that is gone is told at once.
         """
         record = self._fresh(tuid, folder, wall)
         record.written = now
@@ -131,8 +131,15 @@ class Ledger:
         record.settling = False
         record.seen = None
         record.why = "write"
-        soon = min(self._allowed(record, now), now + record.silence)
-        record.due = NEVER if followed else soon
+        if record.followed and not followed:
+            record.orphaned = True  # a new follower is wanted at once
+        record.followed = followed
+        if followed:
+            record.due = NEVER
+        elif record.orphaned:
+            record.due = now
+        else:
+            record.due = min(self._allowed(record, now), now + record.silence)
         return record
 
     def touched(self, tuid: str, folder: str, now: float, *, wall: float) -> None:
@@ -211,7 +218,7 @@ class Ledger:
                 record.silence *= 2
             record.wait = min(2 * record.wait, self._timings.backoff_last)
         record.sent += 1
-        record.created = record.settling = False
+        record.created = record.settling = record.orphaned = False
         record.last_sent = now
         record.due = now + record.wait
         if record.place is Place.WINDOW and record.wait >= self._timings.backoff_last:

@@ -78,6 +78,10 @@ class Record:
         When its run counts as settled.
     settling
         Its settled announcement is due and not sent.
+    followed
+        A live worker had its run at its last write.
+    orphaned
+        Its follower is gone, and that was not told yet.
     """
 
     tuid: str
@@ -99,6 +103,8 @@ class Record:
     written: float = -NEVER
     settles: float = NEVER
     settling: bool = False
+    followed: bool = False
+    orphaned: bool = False
 
     @property
     def answered(self) -> bool:

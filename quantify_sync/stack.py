@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 BROKER_VARIABLE = "QUANTIFY_SYNC_BROKER"
 EVENT_THREADS = 4
 """Threads that decide about announcements: each takes milliseconds."""
+LIVE_THREADS = 64
+"""Measurements followed at once; a follower waits most of the time."""
 
 
 class Stack:
@@ -55,13 +57,15 @@ class Stack:
         child = Child(name, command, log, self._environment, last=last)
         return self.supervisor.add(child)
 
-    def start(self, *, workers: int) -> Child:
+    def start(self, *, workers: int, live: bool = True) -> Child:
         """Start workers and producer.
 
         Parameters
         ----------
         workers
             How many processes work on the backlog.
+        live
+            Whether running measurements are followed.
 
         Returns
         -------
@@ -78,6 +82,9 @@ class Stack:
         self._add_worker(
             "backlog", [*uploads, *backlog], pool="prefork", concurrency=workers
         )
+        if live:
+            names = self._queues(queues.LIVE)
+            self._add_worker("live", names, pool="threads", concurrency=LIVE_THREADS)
         return self.add("producer", [*PYTHON, "-m", "quantify_sync", "producer"])
 
     def _add_worker(

@@ -103,7 +103,7 @@ def run_stack(
             screen.begin(_places(settings, config, stack))
             if prepare:
                 prepare(stack)
-            producer = stack.start(workers=workers)
+            producer = stack.start(workers=workers, live=not once)
             loop = _Loop(stack, journal, screen, producer)
             try:
                 return loop.run(stop, once=once)

@@ -80,7 +80,7 @@ def _configuration(suffixes: Iterable[str | None]) -> dict[str, Any]:
     for suffix in dict.fromkeys([None, *suffixes]):
         names += [
             queues.with_suffix(name, suffix)
-            for name in (queues.UPLOADS, queues.BACKLOG)
+            for name in (queues.UPLOADS, queues.BACKLOG, queues.LIVE)
         ]
     return {
         "accept_content": ["json"],

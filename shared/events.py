@@ -24,6 +24,7 @@ MAX_FOLDER = 2048
 """Characters of a container's path: 255 bytes a name, each up to `%uDCFF` long."""
 
 Why = Literal["write", "settled", "scan"]
+Ended = Literal["filled", "quiet", "superseded"]
 
 
 def is_container_path(folder: str) -> bool:
@@ -97,12 +98,15 @@ class Announcement(Sighting):
     first_seen
         When the producer first saw the container, seconds since 1970, its clock;
         for display only.
+    ended
+        How the run ended, where a follower saw it end; said among workers only.
     """
 
     version: int = VERSION
     source: SourceName
     why: Why
     first_seen: float
+    ended: Ended | None = None
 
 
 class DatasetsFound(Model):

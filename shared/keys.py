@@ -19,6 +19,23 @@ def wake(source: str, tuid: str) -> str:
     return f"qs:wake:{source}:{tuid}"
 
 
+WAKES = "qs:wake:*"
+"""Pattern of the channels on which writes are told."""
+
+NEWEST = "qs:newest:*"
+"""Pattern of the channels on which new containers are told."""
+
+
+def follow_queued(source: str, tuid: str) -> str:
+    """Sign that a task to follow this run waits already."""
+    return f"qs:follow-queued:{source}:{tuid}"
+
+
+def progress(source: str, tuid: str) -> str:
+    """How far a followed run is."""
+    return f"qs:progress:{source}:{tuid}"
+
+
 def follow(source: str, tuid: str) -> str:
     """Lease of the follower."""
     return f"qs:follow:{source}:{tuid}"

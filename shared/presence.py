@@ -17,7 +17,7 @@ from shared import keys
 from shared.models import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from redis import Redis
 
@@ -36,6 +36,12 @@ if redis.call('get', KEYS[1]) == ARGV[1] then
   return redis.call('expire', KEYS[1], ARGV[2])
 end
 return 0
+"""
+_HOLD = """
+local holder = redis.call('get', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
+return 1
 """
 _RELEASE = """
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
@@ -100,6 +106,31 @@ class Agent(Model):
     message: str = ""
 
 
+class Progress(Model):
+    """How far a followed run is.
+
+    Attributes
+    ----------
+    state
+        `live` or `complete`.
+    filled, total
+        Points measured and points of its file.
+    rate
+        Points a second lately; 0 while unknown.
+    end
+        When it will be done at that rate, seconds since 1970, the live worker's clock.
+    updated
+        When its last points came, by the same clock.
+    """
+
+    state: str
+    filled: int
+    total: int
+    rate: float
+    end: float | None
+    updated: float
+
+
 class Newest(NamedTuple):
     """The container that a producer saw created last, and when (its clock, s)."""
 
@@ -141,26 +172,35 @@ class Now(NamedTuple):
     ----------
     running
         Datasets, of those asked about, that were written within the quiet time.
+    followed
+        Those of them that a live worker follows.
     newest
         TUID of the container that was created last; None while none was.
     """
 
     running: set[str]
+    followed: set[str]
     newest: str | None
 
 
 def read_now(redis: Redis, source: str, tuids: Sequence[str]) -> Now:
     """Read what goes on at a source, in one round trip."""
     pulses = [keys.pulse(source, tuid) for tuid in tuids]
-    text, *found = redis.mget([keys.newest(source), *pulses])
-    running = {tuid for tuid, value in zip(tuids, found, strict=True) if value}
+    follows = [keys.follow(source, tuid) for tuid in tuids]
+    text, *found = redis.mget([keys.newest(source), *pulses, *follows])
+    pulsed, leased = found[: len(tuids)], found[len(tuids) :]
+    running = {tuid for tuid, value in zip(tuids, pulsed, strict=True) if value}
+    followed = {tuid for tuid, value in zip(tuids, leased, strict=True) if value}
     newest = _newest(text)
-    return Now(running, newest.tuid if newest else None)
+    return Now(running, followed, newest.tuid if newest else None)
 
 
 def write_newest(redis: Redis, source: str, newest: Newest) -> None:
     """Tell which container was created last."""
-    redis.set(keys.newest(source), json.dumps(newest._asdict()))
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.set(keys.newest(source), json.dumps(newest._asdict()))
+        pipe.publish(keys.newest(source), newest.tuid)
+        pipe.execute()
 
 
 def clear_newest(redis: Redis, source: str) -> None:
@@ -227,6 +267,37 @@ def clear_queued(redis: Redis, source: str, tuids: Sequence[str]) -> None:
         redis.delete(*(keys.queued(source, tuid) for tuid in tuids))
 
 
+def claim_follow(redis: Redis, source: str, tuid: str) -> bool:
+    """Claim that a task to follow this run waits from now on; False if one does."""
+    return bool(redis.set(keys.follow_queued(source, tuid), "1", nx=True, px=QUEUED_MS))
+
+
+def clear_follow(redis: Redis, source: str, tuid: str) -> None:
+    """Tell that the task to follow this run has started."""
+    redis.delete(keys.follow_queued(source, tuid))
+
+
+def write_progress(redis: Redis, progress: Mapping[tuple[str, str], Progress]) -> None:
+    """Tell how far runs are, by source and TUID."""
+    with redis.pipeline(transaction=False) as pipe:
+        for (source, tuid), one in progress.items():
+            pipe.set(keys.progress(source, tuid), one.model_dump_json(), px=PULSE_MS)
+        pipe.execute()
+
+
+def read_progress(redis: Redis, source: str) -> dict[str, Progress]:
+    """Read how far the runs of a source are, by TUID."""
+    names = sorted(redis.scan_iter(keys.progress(source, "*"), count=1000))
+    found: dict[str, Progress] = {}
+    for name, text in zip(names, redis.mget(names) if names else (), strict=True):
+        try:
+            if text:
+                found[name.rpartition(":")[2]] = Progress.model_validate_json(text)
+        except ValidationError:
+            continue  # a live worker of another version
+    return found
+
+
 def acquire(redis: Redis, names: Sequence[str]) -> dict[str, str]:
     """Take leases.
 
@@ -249,6 +320,23 @@ def acquire(redis: Redis, names: Sequence[str]) -> dict[str, str]:
         for (name, token), ours in zip(tokens.items(), taken, strict=True)
         if ours
     }
+
+
+def hold(redis: Redis, held: dict[str, str]) -> set[str]:
+    """Take or keep leases whose tokens were chosen by the caller.
+
+    Unlike `renew`, this takes a lease again that Redis has forgotten.
+
+    Returns
+    -------
+    set
+        Keys that are the caller's now.
+    """
+    with redis.pipeline(transaction=False) as pipe:
+        for name, token in held.items():
+            pipe.eval(_HOLD, 1, name, token, LEASE_SECONDS)
+        ours = pipe.execute()
+    return {name for name, mine in zip(held, ours, strict=True) if mine}
 
 
 def renew(redis: Redis, held: dict[str, str]) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 EVENTS = "events"
 UPLOADS = "uploads"
 BACKLOG = "backlog"
-ALL_QUEUES = (EVENTS, UPLOADS, BACKLOG)
+LIVE = "live"
+ALL_QUEUES = (EVENTS, UPLOADS, BACKLOG, LIVE)
 
 ON_CREATED = "quantify_sync.on_created"
 ON_MODIFIED = "quantify_sync.on_modified"
 ON_FOUND = "quantify_sync.on_found"
 UPLOAD = "quantify_sync.upload"
+FOLLOW = "quantify_sync.follow"
 
 
 def with_suffix(queue: str, suffix: str | None) -> str:

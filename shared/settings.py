@@ -98,6 +98,9 @@ class Settings(BaseSettings):
         Object store URL: `file://`, `s3://`, `gs://`, `az://`.
     catalogue
         SQLAlchemy URL of the catalogue.
+    live_dir
+        Where a live worker keeps the replicas of running measurements: a disk of its
+        own machine, not a network drive.
     sources
         What is synced.
     timings
@@ -114,6 +117,7 @@ class Settings(BaseSettings):
     broker: str = DEFAULT_BROKER
     store: str = ""
     catalogue: str = ""
+    live_dir: Directory | None = None
     sources: tuple[Source, ...] = ()
     timings: Timings = Timings()
 
@@ -182,6 +186,11 @@ class Settings(BaseSettings):
             path = (self.data_dir / "catalogue.sqlite").as_posix()
             object.__setattr__(self, "catalogue", f"sqlite:///{path}")
         return self
+
+    @property
+    def live(self) -> Path:
+        """Where the replicas of running measurements are."""
+        return self.live_dir or self.data_dir / "live"
 
     @model_validator(mode="after")
     def _names_are_unique(self) -> Settings:

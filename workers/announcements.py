@@ -8,7 +8,7 @@ from shared import attempts, presence, queues
 from shared.catalogue import queries
 from shared.catalogue.records import State
 from shared.events import DatasetsFound
-from workers.decide import Action, Known, decide
+from workers.decide import Action, Known, decide, wants_follower
 from workers.files import UNREADABLE
 from workers.upload import confirm
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 def on_announcement(app: Celery, place: Workplace, message: Announcement) -> None:
     """Decide about one dataset that appeared or changed."""
     suffix = place.settings.source(message.source).queue
+    if message.why == "write":
+        _have_followed(app, place, message, suffix)
     if not _not_stored(place, message.source, [message], why=message.why):
         return
     tuids = [message.tuid]
@@ -31,13 +33,43 @@ def on_announcement(app: Celery, place: Workplace, message: Announcement) -> Non
     first = not busy and presence.claim_queued(place.redis, message.source, tuids)
     # A settled run is to be read again, which another task may not do.
     if first or message.why == "settled":
-        app.send_task(
-            queues.UPLOAD,
-            kwargs={"message": message.model_dump(mode="json")},
-            queue=queues.with_suffix(queues.UPLOADS, suffix),
-            kwargsrepr=f"{message.source} {message.tuid} ({message.why})",  # for Flower
-            ignore_result=True,
-        )
+        send_upload(app, message, suffix)
+
+
+def _have_followed(
+    app: Celery, place: Workplace, message: Announcement, suffix: str | None
+) -> None:
+    """Have a run followed, unless that is done or waits already."""
+    now = presence.read_now(place.redis, message.source, [message.tuid])
+    wanted = wants_follower(
+        message.why,
+        running=message.tuid in now.running,
+        followed=message.tuid in now.followed,
+    )
+    if wanted and presence.claim_follow(place.redis, message.source, message.tuid):
+        send_follow(app, message, suffix)
+
+
+def send_follow(app: Celery, message: Announcement, suffix: str | None) -> None:
+    """Send the task that follows a run."""
+    app.send_task(
+        queues.FOLLOW,
+        kwargs={"message": message.model_dump(mode="json")},
+        queue=queues.with_suffix(queues.LIVE, suffix),
+        kwargsrepr=f"{message.source} {message.tuid}",  # for Flower
+        ignore_result=True,
+    )
+
+
+def send_upload(app: Celery, message: Announcement, suffix: str | None) -> None:
+    """Send the task that stores one dataset."""
+    app.send_task(
+        queues.UPLOAD,
+        kwargs={"message": message.model_dump(mode="json")},
+        queue=queues.with_suffix(queues.UPLOADS, suffix),
+        kwargsrepr=f"{message.source} {message.tuid} ({message.why})",  # for Flower
+        ignore_result=True,
+    )
 
 
 def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:

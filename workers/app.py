@@ -5,8 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from celery.signals import setup_logging, worker_init, worker_process_init
+from celery.signals import (
+    setup_logging,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+    worker_shutting_down,
+)
 
+from shared import queues
 from shared.broker import make_app
 from shared.logs import set_up_logging
 from shared.settings import load_settings
@@ -45,3 +52,24 @@ def _start_anew(**_: Any) -> None:
     from workers.workplace import leave_workplace  # noqa: PLC0415 - as above
 
     leave_workplace()
+
+
+@worker_ready.connect
+def _resume(**_: Any) -> None:
+    """Take up the runs that were followed here when the worker was killed."""
+    if not any(
+        name.partition(".")[0] == queues.LIVE for name in app.amqp.queues.consume_from
+    ):
+        return
+    from workers.live.desk import this_desk  # noqa: PLC0415 - imports h5py
+
+    this_desk().resume()
+
+
+@worker_shutting_down.connect
+def _stop_following(**_: Any) -> None:
+    """Ask the followers to hand their runs on; a warm shutdown waits for them."""
+    from workers.live.desk import this_desk  # noqa: PLC0415 - as above
+
+    if this_desk.cache_info().currsize:
+        this_desk().stop.set()

@@ -18,7 +18,12 @@ class Outcome(NamedTuple):
 
 
 def completion(
-    description: Description | None, *, running: bool, superseded: bool
+    description: Description | None,
+    *,
+    running: bool,
+    superseded: bool,
+    followed: bool = False,
+    ended: Ended | None = None,
 ) -> Outcome:
     """Tell the state of a dataset whose files have just been stored.
 
@@ -33,11 +38,17 @@ def completion(
         Whether it was written within the quiet time.
     superseded
         Whether the set-up has begun a newer container.
+    followed
+        Whether a live worker follows it: that one tells its end.
+    ended
+        How a live worker saw it end.
     """
-    if description is None:
-        return Outcome(State.SYNCED, Ended.SETTLED)
-    if not description.holds_nan:
+    if followed:
+        return Outcome(State.LIVE, None)
+    if description is not None and not description.holds_nan:
         return Outcome(State.SYNCED, Ended.FILLED)
+    if description is None or ended:
+        return Outcome(State.SYNCED, ended or Ended.SETTLED)
     if superseded:
         return Outcome(State.SYNCED, Ended.SUPERSEDED)
     if running:

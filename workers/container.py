@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from shared.errors import NotFoundError, OutsideRootError, SourceUnavailableError
 from shared.events import is_container_path
+from shared.fingerprint import DATASET_FILE
 from shared.names import below, to_wire
+from shared.tuid import parse_container
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +70,26 @@ def _find(source: Source, folder: str) -> Path:
     if container.is_dir():
         return container
     return _by_normal_form(container)
+
+
+def find_moved(source: Source, tuid: str) -> Path:
+    """Find the container of a running measurement that was renamed.
+
+    Raises
+    ------
+    NotFoundError
+        Its day folder has no container of this TUID with a `dataset.hdf5`.
+    """
+    day = source.quantify_directory / tuid[:8]
+    try:
+        containers = sorted(day.iterdir())
+    except OSError:
+        containers = []
+    for container in containers:
+        named = parse_container(container.name)
+        if named and named.tuid == tuid and (container / DATASET_FILE).is_file():
+            return container
+    raise NotFoundError(f"{day} has no container of {tuid} with a dataset any more.")
 
 
 def _by_normal_form(container: Path) -> Path:

@@ -79,3 +79,18 @@ def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) ->
     if stored and not ended and why != "settled":
         return Action.CONFIRM
     return Action.UPLOAD
+
+
+def wants_follower(why: Why, *, running: bool, followed: bool) -> bool:
+    """Decide whether an announced dataset is to be followed.
+
+    Parameters
+    ----------
+    why
+        What made the producer announce.
+    running
+        Whether the dataset's pulse is there: it was written within the quiet time.
+    followed
+        Whether a live worker has it.
+    """
+    return why == "write" and running and not followed

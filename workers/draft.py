@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from shared.catalogue.records import (
     DatasetRecord,
     Defect,
+    Ended,
     FileRecord,
     FileStatus,
     State,
@@ -25,6 +26,7 @@ from shared.storekeys import dataset_prefix
 from shared.tuid import collected, dataset_id, parse_container
 from workers.completion import Outcome, completion
 from workers.files import FileKeeper, Stored
+from workers.live.folder import accepted_copy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +70,10 @@ class Draft:
         Whether the set-up has begun a newer container.
     reread
         Read `dataset.hdf5` even if its stats are those of the stored state.
+    followed
+        A live worker follows it: `dataset.hdf5` is described, and left to its end.
+    ended
+        How a live worker saw it end; None where none did.
     """
 
     place: Workplace
@@ -79,6 +85,8 @@ class Draft:
     running: bool
     superseded: bool
     reread: bool
+    followed: bool = False
+    ended: Ended | None = None
     _stored: dict[Entry, Stored] = field(default_factory=dict)
 
     def store(self, listing: Listing) -> Listing:
@@ -180,23 +188,37 @@ class Draft:
             here=here,
             taken=frozenset(entry.path for entry in listing.entries),
             patience=self.place.settings.timings.settle,
+            accepted=accepted_copy(
+                self.place.settings.live, self.source.name, self.tuid
+            ),
         )
 
     def _keep(self, keeper: FileKeeper, entry: Entry) -> None:
-        reread = self.reread and entry.path == DATASET_FILE
+        main = entry.path == DATASET_FILE
         try:
-            self._stored[entry] = keeper.keep(entry, reread=reread)
+            if main and self.followed:
+                self._stored[entry] = keeper.describe(entry)
+            else:
+                self._stored[entry] = keeper.keep(entry, reread=self.reread and main)
         except FileNotFoundError:
             logger.debug("%s vanished while it was stored", entry.path)
 
     def _outcome(self, description: Description | None, kept: list[Stored]) -> Outcome:
-        main = any(r.path == DATASET_FILE for stored in kept for r in stored.records)
         known = self.known
         over = (State.SYNCED, State.COMPLETE)
-        if description is None and known and known.state in over and main:
-            # Its main file did not change.
-            return Outcome(State.SYNCED, known.ended)
-        return completion(description, running=self.running, superseded=self.superseded)
+        if not self.followed and known and known.state in over and known.ended:
+            before = known.file(DATASET_FILE)
+            now = (r for s in kept for r in s.records if r.path == DATASET_FILE)
+            same = any(before and before.sha256 == r.sha256 for r in now)
+            if same and not self.ended:
+                return Outcome(State.SYNCED, known.ended)
+        return completion(
+            description,
+            running=self.running,
+            superseded=self.superseded,
+            followed=self.followed,
+            ended=self.ended,
+        )
 
     def _described(self, description: Description | None) -> dict[str, Any]:
         """Give the fields that come from `dataset.hdf5`, or were known of it."""

@@ -15,6 +15,7 @@ from shared.errors import (
     DamagedFileError,
     NotConvertibleError,
     PermanentError,
+    QuantifySyncError,
     SourceUnavailableError,
     TransientError,
 )
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 UNREADABLE = "unreadable"
 """Kind of the defect of a file that may not be read: mended without a change of its
 stats, so it is looked at again whenever its dataset is announced."""
+RECOVERED_FILE = "dataset.recovered.hdf5"
+"""Path of the bytes of a damaged `dataset.hdf5` that a live worker accepted last."""
 DAMAGED_SUFFIX = "~damaged"
 """Added to the path of a damaged file's bytes where a good copy of it is kept."""
 
@@ -80,6 +83,8 @@ class FileKeeper:
         Names of the container's files, which a converted file must not have.
     patience
         Seconds to wait for a consistent state of a file.
+    accepted
+        The bytes of `dataset.hdf5` that a live worker of this machine accepted last.
     """
 
     store: Store
@@ -90,6 +95,23 @@ class FileKeeper:
     here: bool
     taken: frozenset[str]
     patience: float
+    accepted: Path | None = None
+
+    def describe(self, entry: Entry) -> Stored:
+        """Read what `dataset.hdf5` says of a run that a live worker follows.
+
+        Nothing is stored of it; what was stored of it before stays.
+        """
+        path = below(self.container, entry.path)
+        description = None
+        try:
+            with self.backend.copy(path, entry.path, patience=self.patience) as copy:
+                description = self.backend.convert(copy).description
+        except FileNotFoundError:
+            raise
+        except (OSError, QuantifySyncError) as error:
+            logger.debug("%s can't be described just now: %s", path, error)
+        return Stored(self._good_copy(entry.path), description)
 
     def keep(self, entry: Entry, *, reread: bool) -> Stored:
         """Make the store hold a file as it is on disk.
@@ -232,10 +254,51 @@ class FileKeeper:
         record = record.model_copy(update={"marks": ("damaged",)})
         defect = _defect(entry, "damaged", str(error))
         good = self._good_copy(entry.path)
+        recovered = self._recovered(entry)
         if not good:
-            return Stored((record,), defects=(defect,))
+            return Stored(
+                (record, *recovered.records),
+                recovered.description,
+                (defect, *recovered.defects),
+            )
+        good += recovered.records
         aside = record.model_copy(update={"path": entry.path + DAMAGED_SUFFIX})
-        return Stored((*good, aside), defects=(defect,))
+        return Stored(
+            (*good, aside), recovered.description, (defect, *recovered.defects)
+        )
+
+    def _recovered(self, entry: Entry) -> Stored:
+        """Store what a live worker had accepted of `dataset.hdf5` before its damage."""
+        if entry.path != DATASET_FILE:
+            return Stored()
+        if self.accepted is None:
+            kept = self.known.files if self.known else ()
+            return Stored(
+                tuple(r for r in kept if RECOVERED_FILE in (r.path, r.derived_from))
+            )
+        with with_file_snapshot(self.accepted) as copy:
+            key = object_key(self.prefix, RECOVERED_FILE, copy.sha256)
+            self.store.put(key, copy.open(), size=copy.size, overwrite=False)
+            record = FileRecord(
+                path=RECOVERED_FILE,
+                role=FileRole.DATA,
+                size=copy.size,
+                mtime_us=copy.mtime_ns // 1000,
+                sha256=copy.sha256,
+                key=key,
+                marks=("recovered",),
+                stored_at=datetime.now(UTC),
+            )
+            conversion = self.backend.convert(copy)
+        detail = (
+            f"{RECOVERED_FILE} holds the last good state that was followed live: use "
+            "it in place of the damaged file."
+        )
+        return Stored(
+            (record, self._put_netcdf(record, conversion)),
+            conversion.description,
+            (_defect(record, "recovered", detail),),
+        )
 
     def _good_copy(self, path: str) -> tuple[FileRecord, ...]:
         if self.known is None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import answers, broker, events, presence, queues, refusals
-from shared.errors import PermanentError, TransientError
+from shared.errors import PermanentError, QuantifySyncError, TransientError
 from shared.sources import SOURCE_NAME
 from shared.version import installed_version
 from workers import announcements, upload
@@ -76,6 +76,22 @@ def upload_found(message: dict[str, Any]) -> None:
             one = {"source": found.source, **seen.model_dump(mode="json")}
             with _answering(one):
                 raise outcome
+
+
+@app.task(name=queues.FOLLOW)
+def follow(message: dict[str, Any]) -> None:
+    """Follow a running measurement until it ends."""
+    from workers.live.desk import this_desk  # noqa: PLC0415 - only live workers need HDF5
+
+    place = this_workplace()
+    try:
+        with broker.reaching(place.settings.broker):
+            announcement = events.parse(events.Announcement, message)
+            presence.clear_follow(place.redis, announcement.source, announcement.tuid)
+            this_desk().follow(announcement)
+    except QuantifySyncError as error:
+        # No answer: the dataset itself is stored all the same, once it has settled.
+        logger.warning("A run is not followed: %s", error)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from shared import answers, attempts, keys, listings, presence
 from shared.catalogue import commits, queries
 from shared.catalogue.epoch import settle_epoch
-from shared.catalogue.records import DatasetRecord, State
+from shared.catalogue.records import DatasetRecord, Ended, State
 from shared.errors import (
     ConflictError,
     NotFoundError,
@@ -76,7 +76,13 @@ def upload(place: Workplace, message: Announcement) -> Result:
     PermanentError
         This dataset can't be stored from here as things are.
     """
-    outcomes = _upload_all(place, message.source, [message], why=message.why)
+    outcomes = _upload_all(
+        place,
+        message.source,
+        [message],
+        why=message.why,
+        ended=Ended(message.ended) if message.ended else None,
+    )
     outcome = outcomes[message.tuid]
     if isinstance(outcome, QuantifySyncError):
         raise outcome
@@ -97,7 +103,12 @@ def upload_found(place: Workplace, message: DatasetsFound) -> Outcomes:
 
 
 def _upload_all(
-    place: Workplace, source_name: str, sightings: Sequence[Sighting], *, why: Why
+    place: Workplace,
+    source_name: str,
+    sightings: Sequence[Sighting],
+    *,
+    why: Why,
+    ended: Ended | None = None,
 ) -> Outcomes:
     source = place.settings.source(source_name)
     names = {keys.upload(source_name, seen.tuid): seen for seen in sightings}
@@ -111,7 +122,7 @@ def _upload_all(
                 outcomes[tuid] = _killer(place, source_name, tuid, number)
         with attempts.noted(place.redis, source_name, list(mine)):
             for _ in range(CONFLICTS):
-                batch = _Batch(place, source, why)
+                batch = _Batch(place, source, why, ended=ended)
                 outcomes |= batch.run(
                     [seen for seen in names.values() if seen.tuid in mine]
                 )
@@ -158,10 +169,13 @@ class _Ready(NamedTuple):
 class _Batch:
     """One try: what it read is void when another worker was first."""
 
-    def __init__(self, place: Workplace, source: Source, why: Why) -> None:
+    def __init__(
+        self, place: Workplace, source: Source, why: Why, *, ended: Ended | None
+    ) -> None:
         self._place = place
         self._source = source
         self._why = why
+        self._ended = ended
         self._otherwise: dict[str, Listing] = {}
 
     def run(self, sightings: Sequence[Sighting]) -> Outcomes:
@@ -214,7 +228,8 @@ class _Batch:
                 self._otherwise[seen.tuid] = listing
             if listing.dataset is None or listing.newest_us < seen.newest_us:
                 return None
-            running = seen.tuid in now.running
+            followed = seen.tuid in now.followed
+            running = seen.tuid in now.running or followed
             if known and self._is_stored(known, listing, running=running):
                 return _Ready(known, known, described, unchanged=True)
             draft = Draft(
@@ -228,6 +243,8 @@ class _Batch:
                 superseded=now.newest not in (None, seen.tuid),
                 reread=self._why == "settled"
                 or (known is not None and known.state is State.LIVE),
+                followed=followed,
+                ended=self._ended,
             )
             listing = draft.store(listing)
         except NotFoundError as error:

@@ -189,7 +189,7 @@ def worker(
         str | None,
         typer.Option(
             help="Queues that it serves, with commas between them; by default all "
-            "that the configuration knows."
+            "that the configuration knows, the live ones only with --pool threads."
         ),
     ] = None,
     pool: Annotated[
@@ -203,6 +203,8 @@ def worker(
     ] = "worker",
 ) -> None:
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
+    from shared.queues import LIVE  # noqa: PLC0415 - --help stays fast
+
     with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
     if pool not in POOLS:
@@ -220,6 +222,9 @@ def worker(
         )
     arguments = ["worker", "--hostname", f"{name}@%h", "--pool", pool]
     arguments += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
+    if queues is None and pool != "threads":
+        # A follower stays for hours, where an upload is waited for.
+        wanted = [name for name in known if name.partition(".")[0] != LIVE]
     arguments += ["--queues", ",".join(wanted)]
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]

@@ -46,7 +46,7 @@ def grid(raw: RawDataset) -> GriddedDataset:
         The attribute ``grid_2d`` becomes False, as in Quantify: it means "rows that
         can be gridded".
     """
-    names = _setpoint_names(raw)
+    names = setpoint_names(raw)
     rows = {raw.coords[name].dims for name in names}
     flat = _gridded(raw, gridded=False)
     if len(rows) != 1 or len(row := rows.pop()) != 1:
@@ -64,7 +64,8 @@ def grid(raw: RawDataset) -> GriddedDataset:
     return flat if plan is None else _scattered(raw, main, names, plan)
 
 
-def _setpoint_names(raw: RawDataset) -> list[str]:
+def setpoint_names(raw: RawDataset) -> list[str]:
+    """List the setpoints of a dataset, x2 before x10."""
     if raw.format == "v2":
         names = [n for n, v in raw.coords.items() if v.attrs.get("is_main_coord")]
     else:

@@ -194,7 +194,7 @@ def with_file_snapshot(path: Path, *, tries: int = TRIES) -> Iterator[Snapshot]:
 @contextmanager
 def _copied(path: Path, *, only_whole: bool) -> Iterator[Snapshot]:
     """Read a file once. With `only_whole`, nothing is copied behind a bad head."""
-    with os.fdopen(_open(path), "rb", buffering=0) as original, _room():
+    with os.fdopen(open_original(path), "rb", buffering=0) as original, _room():
         before = os.fstat(original.fileno())
         head = original.read(SUPERBLOCK_BYTES)
         whole = is_whole(head, before.st_size)
@@ -226,8 +226,8 @@ def _copied(path: Path, *, only_whole: bool) -> Iterator[Snapshot]:
         )
 
 
-def _open(path: Path) -> int:
-    """Open for reading what is a regular file itself."""
+def open_original(path: Path) -> int:
+    """Open for reading what is a regular file itself; the caller closes it."""
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         msg = (

@@ -1,0 +1,1 @@
+"""Following running measurements: replicas that grow while Quantify writes."""

@@ -1,0 +1,222 @@
+"""All that a live worker process says to Redis and hears from it.
+
+One subscription and one housekeeping thread serve all followers of the process: 64
+followers need two connections, and none of them ever waits for a Redis that is slow
+or gone. They wait on an event, and look at the file themselves now and then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from shared import keys, presence
+from shared.broker import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from redis import Redis
+
+    from shared.presence import Progress
+
+logger = logging.getLogger(__name__)
+
+LISTEN = 0.5  # seconds after which the listening thread looks whether it is to end
+HOUSEKEEPING = 0.5  # seconds between two rounds: progress, newest containers
+RENEWAL = 3.0  # seconds between renewals of the leases of 10 s
+AWAY = 1.0  # seconds until Redis is tried again
+
+
+class Line:
+    """What one follower hears.
+
+    Attributes
+    ----------
+    source, tuid
+        Which run.
+    wake
+        Set when the run was written, and when something else is to be looked at.
+    pulsed
+        A write was told; the follower clears it.
+    newest
+        TUID of the source's newest container; None while unknown.
+    progress
+        What is told of the run.
+    """
+
+    def __init__(self, source: str, tuid: str, token: str) -> None:
+        self.source = source
+        self.tuid = tuid
+        self.token = token
+        self.wake = threading.Event()
+        self.pulsed = False
+        self.newest: str | None = None
+        self.progress: Progress | None = None
+
+
+class Switchboard:
+    """Connects the followers of a process with Redis.
+
+    Parameters
+    ----------
+    url
+        Redis URL.
+    tell
+        Called by the housekeeping thread with each change of a run's progress.
+    """
+
+    def __init__(
+        self, url: str, *, tell: Callable[[str, str, Progress], None] | None = None
+    ) -> None:
+        self._url = url
+        self._tell = tell
+        self._lines: dict[str, Line] = {}
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._heard_since: float | None = None
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def heard_since(self) -> float | None:
+        """Since when Redis can be heard, monotonic s; None while it is away."""
+        return self._heard_since
+
+    @contextmanager
+    def line(self, source: str, tuid: str, *, token: str) -> Iterator[Line]:
+        """Join a follower for the block; its lease is kept meanwhile."""
+        line = Line(source, tuid, token)
+        channel = keys.wake(source, tuid)
+        with self._lock:
+            self._lines[channel] = line
+            if not self._threads:
+                self._start()
+        try:
+            yield line
+        finally:
+            with self._lock:
+                del self._lines[channel]
+            self._leave(line)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._closed.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _start(self) -> None:
+        for work in (self._listen, self._keep_house):
+            thread = threading.Thread(target=work, name=work.__name__, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _connect(self) -> Redis:
+        redis = connect(self._url)
+        redis.set_retry(Retry(NoBackoff(), 0))  # who is away is to be noticed
+        return redis
+
+    # Listening -------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        redis = self._connect()
+        while not self._closed.is_set():
+            try:
+                subscription = redis.pubsub(  # type: ignore[no-untyped-call]
+                    ignore_subscribe_messages=True
+                )
+                with subscription as pubsub:
+                    pubsub.psubscribe(keys.WAKES, keys.NEWEST)
+                    self._heard_since = time.monotonic()
+                    while not self._closed.is_set():
+                        message = pubsub.get_message(timeout=LISTEN)
+                        if message is not None:
+                            self._hear(message["channel"], message["data"])
+            except (RedisError, OSError) as error:
+                if self._heard_since is not None:
+                    logger.warning("Redis can't be heard (%s); waiting for it", error)
+                self._heard_since = None
+                self._closed.wait(AWAY)
+        redis.close()
+
+    def _hear(self, channel: str, data: str) -> None:
+        if line := self._lines.get(channel):
+            line.pulsed = True
+            line.wake.set()
+            return
+        for other in list(self._lines.values()):
+            if channel == keys.newest(other.source):
+                other.newest = data
+                other.wake.set()
+
+    # Housekeeping ----------------------------------------------------------------
+
+    def _keep_house(self) -> None:
+        redis = self._connect()
+        told: dict[tuple[str, str], Progress] = {}
+        renewed = 0.0
+        while not self._closed.wait(HOUSEKEEPING):
+            with self._lock:
+                lines = list(self._lines.values())
+            try:
+                if time.monotonic() - renewed >= RENEWAL:
+                    self._hold(redis, lines)
+                    renewed = time.monotonic()
+                told = self._tell_progress(redis, lines, told)
+                self._ask_newest(redis, lines)
+            except (RedisError, OSError) as error:
+                logger.debug("Redis is away: %s", error)
+                renewed = 0.0
+                self._closed.wait(AWAY)
+        redis.close()
+
+    def _hold(self, redis: Redis, lines: list[Line]) -> None:
+        held = {keys.follow(line.source, line.tuid): line.token for line in lines}
+        if held:
+            presence.hold(redis, held)
+        with self._lock:
+            there = {line.token for line in self._lines.values()}
+        # Who left meanwhile had given its lease back.
+        gone = {name: token for name, token in held.items() if token not in there}
+        presence.release(redis, gone)
+
+    def _tell_progress(
+        self,
+        redis: Redis,
+        lines: list[Line],
+        told: dict[tuple[str, str], Progress],
+    ) -> dict[tuple[str, str], Progress]:
+        now = {(x.source, x.tuid): x.progress for x in lines if x.progress}
+        fresh = {run: one for run, one in now.items() if told.get(run) != one}
+        if fresh:
+            presence.write_progress(redis, fresh)
+            for (source, tuid), one in fresh.items():
+                if self._tell:
+                    self._tell(source, tuid, one)
+        return now
+
+    def _ask_newest(self, redis: Redis, lines: list[Line]) -> None:
+        """Ask for the newest containers: a message about one may have been lost."""
+        for source in {line.source for line in lines}:
+            newest = presence.read_newest(redis, source)
+            for line in lines:
+                if line.source == source and newest and line.newest != newest.tuid:
+                    line.newest = newest.tuid
+                    line.wake.set()
+
+    def _leave(self, line: Line) -> None:
+        """Say the last about a run, and give its lease back."""
+        redis = self._connect()
+        with suppress(RedisError, OSError):
+            if line.progress:
+                run = (line.source, line.tuid)
+                presence.write_progress(redis, {run: line.progress})
+            name = keys.follow(line.source, line.tuid)
+            presence.release(redis, {name: line.token})
+        redis.close()
