@@ -327,7 +327,9 @@ class SourceAgent:
 
     def _pulse(self, tuid: str, size: int, mtime_us: int) -> bool:
         followed = self._reach(
-            lambda: self._announcer.pulse(tuid, size=size, mtime_us=mtime_us)
+            lambda: self._announcer.pulse(
+                tuid, size=size, mtime_us=mtime_us, quiet=self._timings.quiet
+            )
         )
         return followed is True
 

@@ -56,11 +56,16 @@ class Announcer:
         self._app = make_app(url)
         self._app.conf.broker_transport_options |= FAIL_FAST
 
-    def pulse(self, tuid: str, *, size: int, mtime_us: int) -> bool:
+    def pulse(self, tuid: str, *, size: int, mtime_us: int, quiet: float) -> bool:
         """Tell that a `dataset.hdf5` was written; whether a follower has it."""
         with reaching(self._url):
             return presence.send_pulse(
-                self._redis, self._source, tuid, size=size, mtime_us=mtime_us
+                self._redis,
+                self._source,
+                tuid,
+                size=size,
+                mtime_us=mtime_us,
+                quiet=quiet,
             )
 
     def newest(self, newest: Newest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -68,14 +69,60 @@ class Disagreement(Model):
     difference: str
 
 
+class RunStatus(Model):
+    """A running measurement that a live worker follows.
+
+    Attributes
+    ----------
+    tuid
+        Which.
+    filled, total
+        Points measured and points of its file.
+    rate
+        Points a second lately; 0 while unknown.
+    left
+        Until it is done at that rate, seconds; None while unknown.
+    age
+        Of its last points, seconds, by the clocks of two machines.
+    """
+
+    tuid: str
+    filled: int
+    total: int
+    rate: float
+    left: float | None
+    age: float
+
+
 class SourceStatus(Model):
-    """One source of the configuration; `producer` is None where none is heard."""
+    """One source of the configuration.
+
+    Attributes
+    ----------
+    name, set_up, directory
+        Which.
+    datasets
+        Of the catalogue, by state.
+    producer
+        None where none is heard.
+    live_queue
+        Which queue a live worker for it serves.
+    runs
+        Running measurements that are followed.
+    unfollowed
+        TUIDs of running measurements that wait for a live worker.
+    disagreements
+        What producer and worker see differently.
+    """
 
     name: str
     set_up: str
     directory: str
     datasets: dict[State, int]
     producer: ProducerStatus | None = None
+    live_queue: str = queues.LIVE
+    runs: tuple[RunStatus, ...] = ()
+    unfollowed: tuple[str, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
 
 
@@ -207,6 +254,9 @@ def _source_status(
         directory=str(source.quantify_directory),
         datasets=counts,
         producer=_producer_status(redis, source.name) if redis else None,
+        live_queue=queues.with_suffix(queues.LIVE, source.queue),
+        runs=_runs(redis, source.name) if redis else (),
+        unfollowed=_unfollowed(redis, source.name) if redis else (),
         disagreements=_disagreements(redis, source.name) if redis else (),
     )
 
@@ -235,6 +285,29 @@ def _producer_status(redis: Redis, source: str) -> ProducerStatus | None:
         duplicate_count=agent.duplicate_count,
         stray_count=agent.stray_count,
     )
+
+
+def _runs(redis: Redis, source: str) -> tuple[RunStatus, ...]:
+    now = time.time()
+    return tuple(
+        RunStatus(
+            tuid=tuid,
+            filled=one.filled,
+            total=one.total,
+            rate=one.rate,
+            left=None if one.end is None else max(0.0, one.end - now),
+            age=max(0.0, now - one.updated),
+        )
+        for tuid, one in presence.read_progress(redis, source).items()
+        if one.state == State.LIVE
+    )
+
+
+def _unfollowed(redis: Redis, source: str) -> tuple[str, ...]:
+    """Tell which runs go on that no live worker has taken."""
+    waiting = list(presence.waiting_for_follower(redis, source))
+    now = presence.read_now(redis, source, waiting)
+    return tuple(t for t in waiting if t in now.running and t not in now.followed)
 
 
 def _disagreements(redis: Redis, source: str) -> tuple[Disagreement, ...]:

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PULSE_MS = (
-    120_000  # a run that was not written for so long is quiet (design, section 7)
-)
+QUIET_SECONDS = 120.0
+"""A run that was not written for so long is quiet (design, section 7)."""
+PROGRESS_SECONDS = 15
+"""Progress is told every 3 s while a run is followed, so this outlives a moment."""
 QUEUED_MS = 3_600_000  # a backlog may wait so long; a task that was lost comes again
+PUT_OFF_MS = 60_000  # until a run is followed again where that has just failed
 AGENT_SECONDS = 30
 """A producer without a sign of life for so long counts as gone."""
 LEASE_SECONDS = 10
@@ -140,9 +142,26 @@ class Newest(NamedTuple):
 
 
 def send_pulse(
-    redis: Redis, source: str, tuid: str, *, size: int, mtime_us: int
+    redis: Redis,
+    source: str,
+    tuid: str,
+    *,
+    size: int,
+    mtime_us: int,
+    quiet: float = QUIET_SECONDS,
 ) -> bool:
     """Tell that a `dataset.hdf5` has just been written.
+
+    Parameters
+    ----------
+    redis
+        Where.
+    source, tuid
+        Which run.
+    size, mtime_us
+        Of the file, bytes and µs since 1970.
+    quiet
+        For how long this counts as a sign of life, s.
 
     Returns
     -------
@@ -151,7 +170,7 @@ def send_pulse(
     """
     value = json.dumps({"size": size, "mtime_us": mtime_us, "at": time.time()})
     with redis.pipeline(transaction=False) as pipe:
-        pipe.set(keys.pulse(source, tuid), value, px=PULSE_MS)
+        pipe.set(keys.pulse(source, tuid), value, px=round(quiet * 1000))
         pipe.publish(keys.wake(source, tuid), value)
         pipe.exists(keys.follow(source, tuid))
         return bool(pipe.execute()[-1])
@@ -267,21 +286,50 @@ def clear_queued(redis: Redis, source: str, tuids: Sequence[str]) -> None:
         redis.delete(*(keys.queued(source, tuid) for tuid in tuids))
 
 
-def claim_follow(redis: Redis, source: str, tuid: str) -> bool:
-    """Claim that a task to follow this run waits from now on; False if one does."""
-    return bool(redis.set(keys.follow_queued(source, tuid), "1", nx=True, px=QUEUED_MS))
+def claim_follow(redis: Redis, source: str, tuid: str, message: str) -> bool:
+    """Claim that a task to follow this run waits from now on; False if one does.
+
+    Parameters
+    ----------
+    redis
+        Where.
+    source, tuid
+        Which run.
+    message
+        What the task is told, so that it can be sent again if it was lost.
+    """
+    name = keys.follow_queued(source, tuid)
+    return bool(redis.set(name, message, nx=True, px=QUEUED_MS))
 
 
 def clear_follow(redis: Redis, source: str, tuid: str) -> None:
-    """Tell that the task to follow this run has started."""
+    """Tell that this run has a follower, or needs none."""
     redis.delete(keys.follow_queued(source, tuid))
+
+
+def put_off_follow(redis: Redis, source: str, tuid: str, message: str) -> None:
+    """Have nobody try for a while to follow a run where that has just failed."""
+    redis.set(keys.follow_queued(source, tuid), message, px=PUT_OFF_MS)
+
+
+def waiting_for_follower(redis: Redis, source: str) -> dict[str, str]:
+    """Read which runs wait for a follower: what the task is told, by TUID."""
+    names = sorted(redis.scan_iter(keys.follow_queued(source, "*"), count=1000))
+    found = redis.mget(names) if names else ()
+    return {
+        name.rpartition(":")[2]: str(text)
+        for name, text in zip(names, found, strict=True)
+        if text
+    }
 
 
 def write_progress(redis: Redis, progress: Mapping[tuple[str, str], Progress]) -> None:
     """Tell how far runs are, by source and TUID."""
     with redis.pipeline(transaction=False) as pipe:
         for (source, tuid), one in progress.items():
-            pipe.set(keys.progress(source, tuid), one.model_dump_json(), px=PULSE_MS)
+            pipe.set(
+                keys.progress(source, tuid), one.model_dump_json(), ex=PROGRESS_SECONDS
+            )
         pipe.execute()
 
 

@@ -46,7 +46,9 @@ def _have_followed(
         running=message.tuid in now.running,
         followed=message.tuid in now.followed,
     )
-    if wanted and presence.claim_follow(place.redis, message.source, message.tuid):
+    if wanted and presence.claim_follow(
+        place.redis, message.source, message.tuid, message.model_dump_json()
+    ):
         send_follow(app, message, suffix)
 
 
@@ -117,7 +119,8 @@ def _not_stored(
         rows = queries.answers(session, source, tuids)
     known = {tuid: _known(row, place.store.identity) for tuid, row in rows.items()}
     live = {tuid for tuid, what in known.items() if what.live}
-    running = presence.read_now(place.redis, source, sorted(live)).running
+    now = presence.read_now(place.redis, source, sorted(live))
+    running = now.running | now.followed
     stored: dict[str, str] = {}
     wanted: list[Sighting] = []
     for seen in sightings:

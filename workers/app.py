@@ -69,7 +69,6 @@ def _resume(**_: Any) -> None:
 @worker_shutting_down.connect
 def _stop_following(**_: Any) -> None:
     """Ask the followers to hand their runs on; a warm shutdown waits for them."""
-    from workers.live.desk import this_desk  # noqa: PLC0415 - as above
+    from workers.live.desk import close_desk  # noqa: PLC0415 - as above
 
-    if this_desk.cache_info().currsize:
-        this_desk().stop.set()
+    close_desk()

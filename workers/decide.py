@@ -57,7 +57,7 @@ def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) ->
     known
         What the catalogue has; None without a row.
     running
-        Whether the dataset's pulse is still there.
+        Whether the dataset's pulse is still there, or a live worker follows it.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator  # noqa: TC003 - Celery looks at annotations
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,6 +16,13 @@ from shared.version import installed_version
 from workers import announcements, upload
 from workers.app import app
 from workers.workplace import Workplace, this_workplace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from celery import Task
+
+    from shared.presence import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -78,20 +85,36 @@ def upload_found(message: dict[str, Any]) -> None:
                 raise outcome
 
 
-@app.task(name=queues.FOLLOW)
-def follow(message: dict[str, Any]) -> None:
+@app.task(name=queues.FOLLOW, bind=True)
+def follow(self: Task, message: dict[str, Any]) -> None:
     """Follow a running measurement until it ends."""
     from workers.live.desk import this_desk  # noqa: PLC0415 - only live workers need HDF5
 
-    place = this_workplace()
     try:
-        with broker.reaching(place.settings.broker):
+        with broker.reaching(app.conf.broker_url):
             announcement = events.parse(events.Announcement, message)
-            presence.clear_follow(place.redis, announcement.source, announcement.tuid)
-            this_desk().follow(announcement)
+            this_desk().follow(announcement, tell=_telling(self))
     except QuantifySyncError as error:
         # No answer: the dataset itself is stored all the same, once it has settled.
         logger.warning("A run is not followed: %s", error)
+
+
+def _telling(task: Task) -> Callable[[Progress], None]:
+    """Make what tells Flower of a task's progress, from any thread."""
+    uuid, hostname = task.request.id, task.request.hostname
+
+    def tell(progress: Progress) -> None:
+        with app.events.default_dispatcher(hostname=hostname) as dispatcher:
+            dispatcher.send(
+                "task-progress",
+                uuid=uuid,
+                current=progress.filled,
+                total=progress.total,
+                points_per_second=progress.rate,
+                expected_end=progress.end,
+            )
+
+    return tell
 
 
 @contextmanager

@@ -66,6 +66,19 @@ def _print_source(source: SourceStatus, *, heard: bool) -> None:
             "machine, or 'quantify-sync up'.",
             "red",
         )
+    for run in source.runs:
+        left = "" if run.left is None else f", {output.duration(run.left)} left"
+        output.print_line(
+            f"  follows {run.tuid}: {run.filled} of {run.total} points, "
+            f"{run.rate:.3g} a second{left}; the last {output.duration(run.age)} ago"
+        )
+    if source.unfollowed:
+        output.print_line(
+            f"  no live worker follows {', '.join(source.unfollowed)}: start one with "
+            f"'quantify-sync worker --pool threads --queues {source.live_queue}', or "
+            "one more if each has its hands full.",
+            "yellow",
+        )
     for told in source.disagreements:
         output.print_line(
             f"  producer and worker disagree about {told.tuid}: {told.difference}",

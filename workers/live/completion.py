@@ -10,9 +10,6 @@ import math
 
 from shared.catalogue.records import Ended
 
-CLOSING_US = 100_000
-"""Quantify ends a run with two equal writes 2 to 3 ms apart (measured); it never makes
-two others within its shortest update interval, 0.1 s."""
 MAX_QUIET = 3600.0
 """Seconds of silence that end any run."""
 GAPS = 3
@@ -26,7 +23,7 @@ class Completion:
 
     Parameters
     ----------
-    settle, quiet
+    settle, quiet, closing
         Seconds, as in the settings.
     now
         When the follower began.
@@ -44,6 +41,7 @@ class Completion:
         *,
         settle: float,
         quiet: float,
+        closing: float,
         now: float,
         concurrent: bool = False,
         gap: float = 0.0,
@@ -51,6 +49,7 @@ class Completion:
     ) -> None:
         self._settle = min(settle * 2 ** min(reopened, 30), max(settle, MAX_SETTLE))
         self.quiet = min(max(quiet, GAPS * gap), max(quiet, MAX_QUIET))
+        self._closing_us = closing * 1e6
         self._concurrent = concurrent
         self._sign = now  # of life: a write, a pulse, a new connection
         self._changed = now
@@ -69,7 +68,7 @@ class Completion:
             self._closed = False
         elif written and self._mtime_us is not None:
             apart = abs(mtime_us - self._mtime_us)
-            self._closed = self._closed or apart <= CLOSING_US
+            self._closed = self._closed or apart <= self._closing_us
         if changed or written:
             self._sign = now
         self._mtime_us = mtime_us

@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
-import time
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from redis.exceptions import RedisError
+
 from shared import keys, presence
-from shared.errors import NotFoundError, QuantifySyncError, UnknownSourceError
-from shared.events import Announcement
-from shared.fingerprint import DATASET_FILE, list_container
-from shared.names import to_wire
+from shared.broker import reaching
+from shared.errors import NotFoundError, QuantifySyncError, TransientError
+from shared.events import Announcement, parse
+from shared.fingerprint import DATASET_FILE
 from workers import announcements, upload
 from workers.container import find_container, find_moved
 from workers.live.folder import Memory, RunFolder, run_folders
 from workers.live.follower import XArrayReplicator
 from workers.live.switchboard import Switchboard
+from workers.live.tidying import last_announcement, tidy
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from celery import Celery
 
     from shared.catalogue.records import Ended
+    from shared.presence import Progress
     from shared.sources import Source
     from workers.workplace import Workplace
 
 logger = logging.getLogger(__name__)
+
+TIDY_EVERY = 60.0
+"""Seconds between two looks for replicas that are not needed any more."""
 
 
 class Desk:
@@ -49,8 +57,20 @@ class Desk:
         self._board = Switchboard(place.settings.broker)
         self.stop = threading.Event()
 
-    def follow(self, message: Announcement) -> Ended | None:
+    def follow(
+        self,
+        message: Announcement,
+        *,
+        tell: Callable[[Progress], None] | None = None,
+    ) -> Ended | None:
         """Follow a run until it ends, or this worker is asked to stop.
+
+        Parameters
+        ----------
+        message
+            Which run.
+        tell
+            Called now and then, from another thread, with how far it is.
 
         Returns
         -------
@@ -59,132 +79,171 @@ class Desk:
         """
         source = self._place.settings.source(message.source)
         folder = RunFolder(self._place.settings.live, source.name, message.tuid)
-        with folder.locked() as ours:
-            if not ours:
-                return None
-            memory = _reopened(folder.recall(), source, message)
-            if memory is None or not self._take_lease(memory):
+        with folder.locked() as ours, self._answered(message):
+            memory = self._begun(folder, source, message) if ours else None
+            if memory is None:
                 return None
             folder.remember(memory)
-            with self._board.line(
-                source.name, message.tuid, token=memory.token
-            ) as line:
+            board, tuid = self._board, message.tuid
+            with board.line(source.name, tuid, token=memory.token, tell=tell) as line:
+                presence.clear_follow(self._place.redis, source.name, tuid)
                 replicator = XArrayReplicator(
                     source,
                     memory,
                     folder=folder,
                     line=line,
-                    board=self._board,
+                    board=board,
                     stop=self.stop,
                     timings=self._place.settings.timings,
                 )
                 ended = replicator.follow()
         if ended:
-            self._finish(source, message, ended, damaged=replicator.damaged)
+            self._finish(source, replicator.memory)
         elif self.stop.is_set():
             announcements.send_follow(self._app, message, source.queue)
         return ended
 
     def resume(self) -> None:
-        """Take up the runs that this machine followed when its worker was killed."""
+        """Take up the runs that this machine followed when its worker was killed.
+
+        And those whose task it may have had in its hands: what waits in the queue
+        all the same is followed once.
+        """
         for folder in run_folders(self._place.settings.live):
             memory = folder.recall()
-            if memory is None or memory.ended:
-                continue
-            try:
-                source = self._place.settings.source(memory.source)
-                message = _announcement(source, memory.tuid, memory.folder)
-                announcements.send_follow(self._app, message, source.queue)
-            except (NotFoundError, UnknownSourceError) as error:
-                logger.info("A run is not taken up again: %s", error)
+            if memory is not None and not memory.ended:
+                self._follow_again(memory)
+        with reaching(self._place.settings.broker):
+            for source in self._place.settings.sources:
+                waiting = presence.waiting_for_follower(self._place.redis, source.name)
+                for text in waiting.values():
+                    message = parse(Announcement, json.loads(text))
+                    announcements.send_follow(self._app, message, source.queue)
+        threading.Thread(target=self._keep_tidy, name="tidy", daemon=True).start()
 
     def close(self) -> None:
         """End the threads."""
         self.stop.set()
         self._board.close()
 
-    def _take_lease(self, memory: Memory) -> bool:
+    def _begun(
+        self, folder: RunFolder, source: Source, message: Announcement
+    ) -> Memory | None:
+        """Take the run; None where there is nothing to follow, or another does."""
+        memory = _reopened(folder.recall(), source, message)
+        if memory is None:
+            if not self._is_running(message):
+                return None  # the message waited until its run was over
+            memory = Memory(
+                source=source.name,
+                tuid=message.tuid,
+                folder=message.folder,
+                token=uuid4().hex,
+            )
+        elif memory.ended:
+            return None
         name = keys.follow(memory.source, memory.tuid)
-        return bool(presence.hold(self._place.redis, {name: memory.token}))
+        held = presence.hold(self._place.redis, {name: memory.token})
+        return memory if held else None
 
-    def _finish(
-        self, source: Source, message: Announcement, ended: Ended, *, damaged: bool
-    ) -> None:
+    def _is_running(self, message: Announcement) -> bool:
+        tuid = message.tuid
+        now = presence.read_now(self._place.redis, message.source, [tuid])
+        return tuid in now.running
+
+    @contextmanager
+    def _answered(self, message: Announcement) -> Iterator[None]:
+        """Free the claim on a follower, unless following the run goes wrong.
+
+        It would go wrong again at once; the claim keeps the next try off for a while.
+        """
+        redis, source, tuid = self._place.redis, message.source, message.tuid
+        try:
+            yield
+        except (QuantifySyncError, RedisError):
+            raise
+        except Exception:
+            presence.put_off_follow(redis, source, tuid, message.model_dump_json())
+            raise
+        presence.clear_follow(redis, source, tuid)
+
+    def _follow_again(self, memory: Memory) -> None:
+        try:
+            source = self._place.settings.source(memory.source)
+            message = last_announcement(source, memory)
+            announcements.send_follow(self._app, message, source.queue)
+        except QuantifySyncError as error:
+            logger.info("A run is not taken up again: %s", error)
+
+    def _finish(self, source: Source, memory: Memory) -> None:
         """Have the dataset stored; what only this machine has, it stores itself."""
         try:
-            last = _announcement(source, message.tuid, message.folder, ended=ended)
+            last = last_announcement(source, memory)
         except NotFoundError as error:
             logger.info("%s", error)
             return
-        logger.info("%s %s has ended: %s", source.name, message.tuid, ended.value)
-        if damaged:
+        logger.info("%s %s has ended: %s", source.name, memory.tuid, last.ended)
+        if memory.damaged:
             upload.upload(self._place, last)
         else:
             announcements.send_upload(self._app, last, source.queue)
+
+    def _keep_tidy(self) -> None:
+        while not self.stop.wait(TIDY_EVERY):
+            try:
+                tidy(self._place)
+            except TransientError as error:
+                logger.info("Replicas are tidied up later: %s", error)
+            except Exception:
+                logger.exception("Replicas can't be tidied up")
 
 
 def _reopened(
     memory: Memory | None, source: Source, message: Announcement
 ) -> Memory | None:
-    """Give what a follower is to know; None where nothing is to be followed."""
+    """Give what the next follower is to know; None where nothing is known.
+
+    It stays ended where the run was not written again.
+    """
     if memory is None:
-        return Memory(
-            source=source.name,
-            tuid=message.tuid,
-            folder=message.folder,
-            token=uuid4().hex,
-        )
-    changes: dict[str, object] = {"folder": message.folder, "stored_since": None}
+        return None
+    changes: dict[str, object] = {"folder": message.folder}
     if memory.ended:
         try:
-            status = (
-                _container(source, message.tuid, message.folder) / DATASET_FILE
-            ).stat()
-        except (OSError, QuantifySyncError):
-            return None
+            container = find_container(source, message.folder)
+        except NotFoundError:
+            container = find_moved(source, message.tuid)
+        try:
+            status = (container / DATASET_FILE).stat()
+        except OSError:
+            return memory
         gap = (status.st_mtime_ns // 1000 - memory.mtime_us) / 1e6
         if gap <= 0:
-            return None  # it was not written again
+            return memory
         changes |= {"ended": None, "reopened": memory.reopened + 1}
+        changes |= {"damaged": False, "stored_since": None}
         if memory.ended == "quiet":
             changes["gap"] = max(memory.gap, gap)
     return memory.model_copy(update=changes)
 
 
-def _container(source: Source, tuid: str, folder: str) -> Path:
-    try:
-        return find_container(source, folder)
-    except NotFoundError:
-        return find_moved(source, tuid)
+_only_one = threading.Lock()
 
 
-def _announcement(
-    source: Source, tuid: str, folder: str, *, ended: Ended | None = None
-) -> Announcement:
-    """Say how a dataset lies on disk now.
+def this_desk() -> Desk:
+    """Return the desk of this process, the same for all its threads."""
+    with _only_one:
+        return _desk()
 
-    Raises
-    ------
-    NotFoundError
-        It is gone.
-    """
-    container = _container(source, tuid, folder)
-    listing = list_container(container, source.ignore, refresh=True)
-    return Announcement(
-        source=source.name,
-        tuid=tuid,
-        folder=f"{to_wire(container.parent.name)}/{listing.name}",
-        fingerprint=listing.fingerprint,
-        newest_us=listing.newest_us,
-        why="settled" if ended else "write",
-        first_seen=time.time(),
-        ended=ended.value if ended else None,
-    )
+
+def close_desk() -> None:
+    """Ask all followers of this process to stop, if there are any."""
+    if _desk.cache_info().currsize:
+        _desk().stop.set()
 
 
 @lru_cache(maxsize=1)
-def this_desk() -> Desk:
-    """Return the desk of this process."""
+def _desk() -> Desk:
     from workers.app import app  # noqa: PLC0415 - it imports the tasks
     from workers.workplace import this_workplace  # noqa: PLC0415 - as above
 

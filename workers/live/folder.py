@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ class Memory(Model):
         Longest time between two writes of a run that had been called quiet, s.
     reopened
         How often it was written again after its end.
+    damaged
+        Its file was damaged at its end: what was accepted last is to be stored.
     stored_since
         Since when this worker knows that it is stored, seconds since 1970.
     """
@@ -64,6 +67,7 @@ class Memory(Model):
     superseded: bool = False
     gap: float = 0.0
     reopened: int = 0
+    damaged: bool = False
     stored_since: float | None = None
 
 
@@ -125,6 +129,11 @@ class RunFolder:
     def keep_accepted(self, content: bytes) -> None:
         """Keep the source's bytes."""
         self._swap(self.accepted.name, content)
+
+    def remove(self) -> None:
+        """Remove all of it; what a reader on Windows holds open goes later."""
+        (self.path / "current").unlink(missing_ok=True)
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def _swap(self, name: str, content: bytes) -> None:
         new = self.path / f"{name}.new"

@@ -105,6 +105,7 @@ class XArrayReplicator:
         self._completion = Completion(
             settle=timings.settle,
             quiet=timings.quiet,
+            closing=timings.closing,
             now=time.monotonic(),
             concurrent=memory.superseded,
             gap=memory.gap,
@@ -122,11 +123,11 @@ class XArrayReplicator:
         """
         try:
             self._recover()
-            heard_since = None
+            heard_since, pulses = None, 0
             while not self._stop.is_set():
-                pulsed = self._line.pulsed
-                self._line.pulsed = False
-                self._line.wake.clear()
+                self._line.wake.clear()  # first: what comes from here on is seen
+                pulsed = self._line.pulses != pulses
+                pulses = self._line.pulses
                 if self._board.heard_since != heard_since:
                     heard_since = self._board.heard_since
                     self._completion.heard(time.monotonic())
@@ -328,6 +329,7 @@ class XArrayReplicator:
         self.memory = self.memory.model_copy(
             update={
                 "ended": ended,
+                "damaged": self.damaged,
                 "mtime_us": self._last.mtime_us if self._last else 0,
                 "superseded": self.memory.superseded or self._is_superseded,
             }

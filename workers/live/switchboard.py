@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from shared import keys, presence
-from shared.broker import connect
+from shared.broker import connect, reaching
+from shared.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,20 +45,28 @@ class Line:
         Which run.
     wake
         Set when the run was written, and when something else is to be looked at.
-    pulsed
-        A write was told; the follower clears it.
+    pulses
+        How many writes were told.
     newest
         TUID of the source's newest container; None while unknown.
     progress
         What is told of the run.
     """
 
-    def __init__(self, source: str, tuid: str, token: str) -> None:
+    def __init__(
+        self,
+        source: str,
+        tuid: str,
+        *,
+        token: str,
+        tell: Callable[[Progress], None] | None,
+    ) -> None:
         self.source = source
         self.tuid = tuid
         self.token = token
+        self.tell = tell
         self.wake = threading.Event()
-        self.pulsed = False
+        self.pulses = 0
         self.newest: str | None = None
         self.progress: Progress | None = None
 
@@ -69,15 +78,10 @@ class Switchboard:
     ----------
     url
         Redis URL.
-    tell
-        Called by the housekeeping thread with each change of a run's progress.
     """
 
-    def __init__(
-        self, url: str, *, tell: Callable[[str, str, Progress], None] | None = None
-    ) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._tell = tell
         self._lines: dict[str, Line] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -90,9 +94,26 @@ class Switchboard:
         return self._heard_since
 
     @contextmanager
-    def line(self, source: str, tuid: str, *, token: str) -> Iterator[Line]:
-        """Join a follower for the block; its lease is kept meanwhile."""
-        line = Line(source, tuid, token)
+    def line(
+        self,
+        source: str,
+        tuid: str,
+        *,
+        token: str,
+        tell: Callable[[Progress], None] | None = None,
+    ) -> Iterator[Line]:
+        """Join a follower for the block; its lease is kept meanwhile.
+
+        Parameters
+        ----------
+        source, tuid
+            Which run.
+        token
+            Of its lease.
+        tell
+            Called now and then, by the housekeeping thread, with how far it is.
+        """
+        line = Line(source, tuid, token=token, tell=tell)
         channel = keys.wake(source, tuid)
         with self._lock:
             self._lines[channel] = line
@@ -147,7 +168,7 @@ class Switchboard:
 
     def _hear(self, channel: str, data: str) -> None:
         if line := self._lines.get(channel):
-            line.pulsed = True
+            line.pulses += 1
             line.wake.set()
             return
         for other in list(self._lines.values()):
@@ -159,21 +180,24 @@ class Switchboard:
 
     def _keep_house(self) -> None:
         redis = self._connect()
-        told: dict[tuple[str, str], Progress] = {}
+        told: dict[Line, Progress] = {}
         renewed = 0.0
         while not self._closed.wait(HOUSEKEEPING):
             with self._lock:
                 lines = list(self._lines.values())
             try:
-                if time.monotonic() - renewed >= RENEWAL:
-                    self._hold(redis, lines)
-                    renewed = time.monotonic()
-                told = self._tell_progress(redis, lines, told)
-                self._ask_newest(redis, lines)
-            except (RedisError, OSError) as error:
-                logger.debug("Redis is away: %s", error)
+                with reaching(self._url):
+                    if due := time.monotonic() - renewed >= RENEWAL:
+                        self._hold(redis, lines)
+                        renewed = time.monotonic()
+                    told = self._tell_progress(redis, lines, told, all_of_it=due)
+                    self._ask_newest(redis, lines)
+            except BrokerUnavailableError as error:
+                logger.debug("%s", error)
                 renewed = 0.0
                 self._closed.wait(AWAY)
+            except Exception:  # the leases must be kept
+                logger.exception("Housekeeping of the followers failed")
         redis.close()
 
     def _hold(self, redis: Redis, lines: list[Line]) -> None:
@@ -190,15 +214,21 @@ class Switchboard:
         self,
         redis: Redis,
         lines: list[Line],
-        told: dict[tuple[str, str], Progress],
-    ) -> dict[tuple[str, str], Progress]:
-        now = {(x.source, x.tuid): x.progress for x in lines if x.progress}
-        fresh = {run: one for run, one in now.items() if told.get(run) != one}
+        told: dict[Line, Progress],
+        *,
+        all_of_it: bool,
+    ) -> dict[Line, Progress]:
+        """Tell what changed; now and then all, because what was told expires."""
+        now = {line: line.progress for line in lines if line.progress}
+        fresh = {
+            line: one for line, one in now.items() if all_of_it or told.get(line) != one
+        }
         if fresh:
-            presence.write_progress(redis, fresh)
-            for (source, tuid), one in fresh.items():
-                if self._tell:
-                    self._tell(source, tuid, one)
+            by_run = {(line.source, line.tuid): one for line, one in fresh.items()}
+            presence.write_progress(redis, by_run)
+        for line, one in fresh.items() if all_of_it else ():
+            if line.tell:
+                line.tell(one)
         return now
 
     def _ask_newest(self, redis: Redis, lines: list[Line]) -> None:

@@ -92,6 +92,7 @@ class TrackedFile:
         self._raw: RawDataset | None = None
         self._segments: list[_Segment] = []
         self._stat: tuple[int, int] = (-1, -1)
+        self._damaged_ns = -1  # modification time of what was found damaged
         self._buffer = bytearray(BLOCK_BYTES)
 
     @property
@@ -153,11 +154,14 @@ class TrackedFile:
             except _Refused as refused:
                 times.add(refused.mtime_ns)
                 moved |= refused.moved or len(times) > 1
+                if times == {self._damaged_ns}:
+                    break  # it was waited for already
             if time.monotonic() >= deadline:
                 break
             time.sleep(random.uniform(*PAUSE))  # noqa: S311 (a pause, not a secret)
         if moved:
             raise FileBusyError(f"{path} was being rewritten for {patience:g} s.")
+        self._damaged_ns = times.pop()
         raise DamagedFileError(f"{path} is no whole HDF5 file; nobody is writing it.")
 
     # One read --------------------------------------------------------------------
@@ -207,8 +211,6 @@ class TrackedFile:
             changed = self._apply(content)
             if changed is not None and before is not None:
                 return Accepted(before, changed, restructured=False, mtime_us=mtime_us)
-            # The old arrays look at bytes that have just been overwritten.
-            self._replace(bytearray(self._bytes))
             return self._everything(mtime_us)
         self._replace(content)
         if before is None or self._raw is None:
@@ -225,8 +227,18 @@ class TrackedFile:
 
     def _apply(self, pieces: list[_Piece]) -> Changes | None:
         """Take over what differs; None if it is more than values."""
+        changed = self._changes(pieces)
+        # Of another structure all is read anew, and that may be refused.
+        content = bytearray(self._bytes) if changed is None else self._bytes
+        for at, data in pieces:
+            content[at : at + len(data)] = data
+        if changed is None:
+            self._replace(content)
+        return changed
+
+    def _changes(self, pieces: list[_Piece]) -> Changes | None:
+        """Tell which values differ; None if other things do as well."""
         changed: Changes = {}
-        structure = False
         for piece in pieces:
             new = np.frombuffer(piece.data, np.uint8)
             old = np.frombuffer(self._bytes, np.uint8, len(new), piece.at)
@@ -240,14 +252,12 @@ class TrackedFile:
                 if not len(places):
                     continue
                 if segment.name is None:
-                    structure = True
-                    continue
+                    return None
                 first = (start + int(places[0]) - segment.start) // segment.itemsize
                 last = (start + int(places[-1]) - segment.start) // segment.itemsize
                 low, high = changed.get(segment.name, (first, last + 1))
                 changed[segment.name] = (min(low, first), max(high, last + 1))
-            self._bytes[piece.at : end] = piece.data
-        return None if structure else changed
+        return changed
 
     def _replace(self, content: bytearray) -> None:
         """Take other bytes, and find where in them the values lie."""

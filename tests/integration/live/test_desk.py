@@ -1,0 +1,293 @@
+"""What a live worker does around following: taking runs, handing on, tidying up."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from shared import keys, presence, queues
+from shared.errors import StoreUnavailableError
+from workers import announcements, upload
+from workers.live import tidying
+from workers.live.desk import Desk
+from workers.live.folder import RunFolder
+from workers.live.tidying import KEPT_SECONDS, last_announcement, tidy
+
+NAN = np.nan
+X = [np.arange(4.0)]
+
+
+def nothing():
+    return [np.full(4, NAN)]
+
+
+def values(count=4):
+    y = nothing()
+    y[0][:count] = np.arange(count)
+    return y
+
+
+def folder_of(place, run):
+    return RunFolder(place.settings.live, run.source, run.tuid)
+
+
+@pytest.fixture
+def finished(run, follow, place):
+    """Follow a run to its end; what it sent is not uploaded yet."""
+
+    def make():
+        one = run()
+        one.begin(X, nothing())
+        follower = follow(one)
+        one.close(X, values())
+        assert follower.join() == "filled"
+        return one, folder_of(place, one)
+
+    return make
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Let time pass for what tidies up."""
+    clock = SimpleNamespace(now=time.time())
+    monkeypatch.setattr(tidying.time, "time", lambda: clock.now)
+
+    def go_on(seconds):
+        clock.now += seconds
+
+    return go_on
+
+
+def store(place, folder):
+    memory = folder.recall()
+    source = place.settings.source(memory.source)
+    upload.upload(place, last_announcement(source, memory))
+
+
+def test_a_replica_is_removed_an_hour_after_its_dataset_is_stored(
+    finished, place, later
+):
+    _, folder = finished()
+    later(10 * KEPT_SECONDS)
+    tidy(place)
+    assert folder.current().exists()  # nothing is stored yet
+    store(place, folder)
+    tidy(place)
+    later(KEPT_SECONDS - 1)
+    tidy(place)
+    assert folder.current().exists()
+    later(1)
+    tidy(place)
+    assert not folder.path.exists()
+
+
+def test_a_replica_of_something_newer_than_what_is_stored_stays(finished, place, later):
+    run, folder = finished()
+    store(place, folder)
+    memory = folder.recall()
+    newer = memory.model_copy(update={"mtime_us": memory.mtime_us + 1})
+    folder.remember(newer)
+    for _ in range(3):
+        tidy(place)
+        later(KEPT_SECONDS)
+    assert folder.current().exists()
+    assert run.container.exists()
+
+
+def test_a_replica_of_a_run_that_is_followed_stays(run, follow, states, place, later):
+    one = run()
+    one.begin(X, nothing())
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    for _ in range(3):
+        tidy(place)
+        later(KEPT_SECONDS)
+    assert follower.folder.current().exists()
+    assert follower.thread.is_alive()
+
+
+def test_what_could_not_be_stored_at_the_end_is_stored_later(
+    run, follow, states, quiet, place, announce, record_of, monkeypatch, desk
+):
+    one = run()
+    one.begin(X, nothing())
+    quiet(1.0)
+    first = follow(one)
+    one.write(X, values(3))
+    states.wait_for(lambda: first.is_at(one))
+    first.stop()
+    good = one.file.read_bytes()
+    one.file.write_bytes(good[:96])
+
+    def fail(*_, **__):
+        raise StoreUnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upload, "upload", fail)
+        with pytest.raises(StoreUnavailableError):
+            desk.follow(announce(one.container, why="write"))
+    assert record_of(one.container) is None
+    tidy(place)
+    file = record_of(one.container).file("dataset.recovered.hdf5")
+    assert place.store.get(file.key) == good
+
+
+# Which runs are taken ---------------------------------------------------------------
+
+
+@pytest.fixture
+def sent():
+    return []
+
+
+@pytest.fixture
+def app(sent):
+    def take(name, **options):
+        sent.append((name, options["queue"], options["kwargs"]["message"]["tuid"]))
+
+    return SimpleNamespace(send_task=take)
+
+
+@pytest.fixture
+def desk(place, app):
+    desk = Desk(app, place)
+    yield desk
+    desk.close()
+
+
+def test_a_message_that_waited_until_its_run_was_over_begins_nothing(
+    run, desk, announce, redis, place
+):
+    one = run()
+    one.begin(X, nothing())
+    redis.delete(keys.pulse("fridge", one.tuid))
+    assert desk.follow(announce(one.container, why="write")) is None
+    assert folder_of(place, one).current() is None
+
+
+def test_a_written_run_is_sent_to_the_live_queue_once(
+    run, app, sent, place, announce, settings
+):
+    one = run()
+    one.begin(X, nothing())
+    for _ in range(3):
+        message = announce(one.container, why="write")
+        announcements.on_announcement(app, place, message)
+    follows = [task for task in sent if task[0] == queues.FOLLOW]
+    assert follows == [(queues.FOLLOW, "live", one.tuid)]
+
+
+def test_a_source_with_a_queue_of_its_own_has_its_runs_followed_there(
+    run, app, sent, place, announce, settings
+):
+    source = settings.sources[0].model_copy(update={"queue": "fridge_1"})
+    object.__setattr__(
+        place, "settings", settings.model_copy(update={"sources": (source,)})
+    )
+    one = run()
+    one.begin(X, nothing())
+    message = announce(one.container, why="write")
+    announcements.on_announcement(app, place, message)
+    assert (queues.FOLLOW, "live.fridge_1", one.tuid) in sent
+
+
+def test_a_worker_that_starts_takes_up_what_the_killed_one_followed(
+    run, follow, states, desk, sent, finished
+):
+    finished()
+    one = run()
+    one.begin(X, nothing())
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    desk.resume()
+    assert sent == [(queues.FOLLOW, "live", one.tuid)]
+
+
+def test_a_worker_that_starts_sends_a_task_again_that_was_lost_with_another(
+    run, app, desk, sent, place, announce
+):
+    one = run()
+    one.begin(X, nothing())
+    announcements.on_announcement(app, place, announce(one.container, why="write"))
+    sent.clear()
+    desk.resume()
+    assert sent == [(queues.FOLLOW, "live", one.tuid)]
+
+
+def test_a_run_that_has_its_follower_waits_for_none(run, follow, states, redis):
+    one = run()
+    one.begin(X, nothing())
+    presence.claim_follow(redis, "fridge", one.tuid, "{}")
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    assert presence.waiting_for_follower(redis, "fridge") == {}
+
+
+def test_following_that_breaks_down_is_not_tried_again_at_once(
+    run, app, sent, desk, place, announce, monkeypatch, redis
+):
+    one = run()
+    one.begin(X, nothing())
+    message = announce(one.container, why="write")
+
+    def fail(*_, **__):
+        raise RuntimeError("a defect of ours")
+
+    monkeypatch.setattr("workers.live.desk.XArrayReplicator", fail)
+    with pytest.raises(RuntimeError):
+        desk.follow(message)
+    assert redis.get(keys.follow("fridge", one.tuid)) is None
+    announcements.on_announcement(app, place, message)
+    assert queues.FOLLOW not in {name for name, _, _ in sent}
+    waiting = presence.waiting_for_follower(redis, "fridge")
+    assert json.loads(waiting[one.tuid])["tuid"] == one.tuid
+    assert 0 < redis.pttl(keys.follow_queued("fridge", one.tuid)) <= 60_000
+
+
+# What is told -----------------------------------------------------------------------
+
+
+def test_how_far_a_run_is_can_be_read_while_nothing_changes(
+    run, follow, states, redis, monkeypatch
+):
+    """What is told expires, so it is told again and again."""
+    monkeypatch.setattr("workers.live.switchboard.RENEWAL", 0.2)
+    monkeypatch.setattr("workers.live.switchboard.HOUSEKEEPING", 0.05)
+    one = run()
+    one.begin(X, nothing())
+    follower = follow(one)
+    one.write(X, values(1))
+    states.wait_for(lambda: follower.is_at(one))
+    name = keys.progress("fridge", one.tuid)
+    states.wait_for(lambda: redis.exists(name))
+    redis.delete(name)
+    states.wait_for(lambda: redis.exists(name))
+    progress = presence.read_progress(redis, "fridge")[one.tuid]
+    assert (progress.state, progress.filled, progress.total) == ("live", 1, 4)
+
+
+def test_progress_is_handed_to_who_asked_for_it(
+    run, states, place, announce, app, monkeypatch
+):
+
+    monkeypatch.setattr("workers.live.switchboard.RENEWAL", 0.1)
+    monkeypatch.setattr("workers.live.switchboard.HOUSEKEEPING", 0.05)
+    one = run()
+    one.begin(X, nothing())
+    told = []
+    desk = Desk(app, place)
+    message = announce(one.container, why="write")
+    thread = threading.Thread(
+        target=desk.follow, args=(message,), kwargs={"tell": told.append}
+    )
+    thread.start()
+    one.write(X, values(2))
+    states.wait_for(lambda: told and told[-1].filled == 2)
+    desk.close()
+    thread.join(20)
+    assert not thread.is_alive()

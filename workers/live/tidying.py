@@ -1,0 +1,108 @@
+"""Remove the replicas of stored runs, and store what only a live worker has."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from shared.catalogue import queries
+from shared.catalogue.records import State
+from shared.errors import NotFoundError, QuantifySyncError
+from shared.events import Announcement
+from shared.fingerprint import DATASET_FILE, list_container
+from shared.names import to_wire
+from workers import upload
+from workers.container import find_container, find_moved
+from workers.files import RECOVERED_FILE
+from workers.live.folder import run_folders
+
+if TYPE_CHECKING:
+    from shared.catalogue.records import DatasetRecord
+    from shared.sources import Source
+    from workers.live.folder import Memory, RunFolder
+    from workers.workplace import Workplace
+
+logger = logging.getLogger(__name__)
+
+KEPT_SECONDS = 3600.0
+"""A replica stays for so long after its dataset was stored (design, section 8): who
+follows it has time to open the stored one."""
+
+
+def tidy(place: Workplace) -> None:
+    """Look through the folders of all runs that this machine followed.
+
+    Raises
+    ------
+    TransientError
+        The catalogue is away; nothing is lost.
+    """
+    for folder in run_folders(place.settings.live):
+        with folder.locked() as ours:
+            memory = folder.recall()
+            if not ours or memory is None or not memory.ended:
+                continue
+            if _is_over(place, folder, memory):
+                folder.remove()
+
+
+def last_announcement(source: Source, memory: Memory) -> Announcement:
+    """Say how a dataset lies on disk now, and how its run ended.
+
+    Raises
+    ------
+    NotFoundError
+        It is gone.
+    """
+    try:
+        container = find_container(source, memory.folder)
+    except NotFoundError:
+        container = find_moved(source, memory.tuid)
+    listing = list_container(container, source.ignore, refresh=True)
+    return Announcement(
+        source=source.name,
+        tuid=memory.tuid,
+        folder=f"{to_wire(container.parent.name)}/{listing.name}",
+        fingerprint=listing.fingerprint,
+        newest_us=listing.newest_us,
+        why="settled" if memory.ended else "write",
+        first_seen=time.time(),
+        ended=memory.ended.value if memory.ended else None,
+    )
+
+
+def _is_over(place: Workplace, folder: RunFolder, memory: Memory) -> bool:
+    """Note when a run is stored; whether that was long enough ago."""
+    with place.catalogue.read() as session:
+        rows = queries.records(session, memory.source, [memory.tuid])
+    record, _ = rows.get(memory.tuid, (None, False))
+    if not _is_stored(record, memory):
+        if memory.damaged:
+            _store(place, memory)
+        if memory.stored_since is not None:
+            folder.remember(memory.model_copy(update={"stored_since": None}))
+        return False
+    if memory.stored_since is None:
+        folder.remember(memory.model_copy(update={"stored_since": time.time()}))
+        return False
+    return time.time() - memory.stored_since >= KEPT_SECONDS
+
+
+def _is_stored(record: DatasetRecord | None, memory: Memory) -> bool:
+    """Whether the store has all that was accepted of a run, or something newer."""
+    if record is None or record.state is not State.SYNCED:
+        return False
+    if memory.damaged:
+        return record.file(RECOVERED_FILE) is not None
+    file = record.file(DATASET_FILE)
+    return file is not None and file.mtime_us >= memory.mtime_us
+
+
+def _store(place: Workplace, memory: Memory) -> None:
+    """Store what was accepted last, where that could not be done at the run's end."""
+    try:
+        source = place.settings.source(memory.source)
+        upload.upload(place, last_announcement(source, memory))
+    except QuantifySyncError as error:
+        logger.info("%s is stored later: %s", memory.tuid, error)
