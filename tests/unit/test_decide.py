@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.decide import Action, Known, decide
+from workers.decide import Action, Known, decide, wants_follower
 
 F, G = "f" * 32, "e" * 32
 STORED = Known(
@@ -49,3 +49,19 @@ def test_a_run_stored_live_is_confirmed_while_it_runs_and_looked_at_when_it_ende
     live = STORED._replace(live=True)
     assert decide(F, "scan", live, running=True) is Action.CONFIRM
     assert decide(F, "scan", live, running=False) is Action.UPLOAD
+
+
+@pytest.mark.parametrize(
+    ("why", "running", "followed", "wanted"),
+    [
+        ("write", True, False, True),
+        ("write", True, True, False),
+        ("write", False, False, False),
+        ("settled", True, False, False),
+        ("scan", True, False, False),
+    ],
+)
+def test_a_run_that_is_written_and_has_no_follower_wants_one(
+    why, running, followed, wanted
+):
+    assert wants_follower(why, running=running, followed=followed) is wanted

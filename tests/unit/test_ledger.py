@@ -190,6 +190,18 @@ def test_a_followed_run_announces_no_writes_but_its_end():
     assert send(ledger, 99.0 + 120.0) == [(A, "settled")]
 
 
+def test_a_run_that_lost_its_follower_is_announced_at_its_next_write_once():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    assert send(ledger, 0.0) == [(A, "write")]
+    written(ledger, A, 1.0, followed=True)
+    assert send(ledger, 1.0) == []
+    written(ledger, A, 2.0)
+    assert send(ledger, 2.0) == [(A, "write")]
+    written(ledger, A, 2.1)
+    assert send(ledger, 2.1) == []
+
+
 def test_a_run_settles_after_the_quiet_time_even_if_it_was_answered():
     ledger = Ledger(TIMINGS)
     written(ledger, A, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from sqlalchemy import update
@@ -14,7 +15,7 @@ from shared.catalogue import queries
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
 from shared.fingerprint import Entry, Listing
-from shared.presence import Agent
+from shared.presence import Agent, Progress
 from workers.upload import Result
 
 GRID = "20260302-015602-771-e40978"
@@ -142,6 +143,41 @@ def test_duplicates_and_strays_are_shown(stored, run, agent):
     assert "not synced, second folder of its TUID: 20260302/copy" in told
     assert "not synced: 20260401/x (no dataset.hdf5)" in told
     assert "not synced: and 24 more" in told
+
+
+def follow(place, tuid, **values):
+    fields = {"state": "live", "filled": 30, "total": 120, "rate": 2.0}
+    told = Progress(**{**fields, "end": None, "updated": time.time(), **values})
+    presence.write_progress(place.redis, {("fridge", tuid): told})
+
+
+def test_how_far_running_measurements_are_is_told(stored, run):
+    follow(stored, STRANGER, end=time.time() + 45)
+    follow(stored, GRID, state="complete", filled=120)
+
+    (source,) = json.loads(run("status", "--json"))["sources"]
+
+    (told,) = source["runs"]
+    assert (told["tuid"], told["filled"], told["total"]) == (STRANGER, 30, 120)
+    assert 30 < told["left"] <= 45
+    assert told["rate"] == 2.0
+    assert 0 <= told["age"] < 30
+    assert f"follows {STRANGER}: 30 of 120 points, 2 a second, " in run("status")
+
+
+def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(stored, run):
+    redis = stored.redis
+    for tuid in (STRANGER, GRID):
+        presence.claim_follow(redis, "fridge", tuid, "{}")
+    presence.send_pulse(redis, "fridge", STRANGER, size=1, mtime_us=1)
+
+    (source,) = json.loads(run("status", "--json"))["sources"]
+
+    assert source["unfollowed"] == [STRANGER]
+    assert (
+        f"no live worker follows {STRANGER}: start one with 'quantify-sync worker "
+        "--pool threads --queues live'"
+    ) in run("status")
 
 
 def test_a_run_counts_as_written_lately_not_as_live(stored, run, agent):
