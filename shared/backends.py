@@ -99,10 +99,14 @@ class Backend(Protocol):
     config_model
         What `config_data` of a source must be; has at least the fields of
         `shared.sources.QuantifyConfigData`.
+    follows
+        Whether a running measurement's `dataset.hdf5` is one that Quantify rewrites
+        in place, so that a live worker can follow it.
     """
 
     identifier: str
     config_model: type[BaseModel]
+    follows: bool
 
     def copy(
         self, path: Path, name: str, *, patience: float

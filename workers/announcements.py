@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 def on_announcement(app: Celery, place: Workplace, message: Announcement) -> None:
     """Decide about one dataset that appeared or changed."""
-    suffix = place.settings.source(message.source).queue
-    if message.why == "write":
+    source = place.settings.source(message.source)
+    suffix = source.queue
+    if message.why == "write" and place.backend(source).follows:
         _have_followed(app, place, message, suffix)
     if not _not_stored(place, message.source, [message], why=message.why):
         return

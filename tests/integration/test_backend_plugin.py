@@ -64,6 +64,7 @@ class CsvCopy:
 class CsvBackend:
     identifier = "csv"
     config_model = CsvConfigData
+    follows = False
 
     def copy(self, path, name, *, patience):
         return contextlib.nullcontext(CsvCopy(path))

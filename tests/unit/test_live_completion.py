@@ -43,6 +43,14 @@ def test_two_equal_writes_that_are_far_apart_are_no_closing_pair():
     assert verdict(run, 1.2) is None
 
 
+def test_a_run_that_was_opened_again_waits_in_spite_of_a_closing_pair():
+    run = make(reopened=1)
+    read(run, 1.0, nan=False)
+    read(run, 1.003, changed=False, nan=False)
+    assert verdict(run, 4.9) is None
+    assert verdict(run, 5.0) == "filled"
+
+
 def test_a_change_after_the_closing_pair_takes_it_back():
     run = make()
     read(run, 1.0, nan=False)

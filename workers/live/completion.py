@@ -49,7 +49,8 @@ class Completion:
     ) -> None:
         self._settle = min(settle * 2 ** min(reopened, 30), max(settle, MAX_SETTLE))
         self.quiet = min(max(quiet, GAPS * gap), max(quiet, MAX_QUIET))
-        self._closing_us = closing * 1e6
+        # What was re-opened is stored at most once a settle time (design, section 7).
+        self._closing_us = -1.0 if reopened else closing * 1e6
         self._concurrent = concurrent
         self._sign = now  # of life: a write, a pulse, a new connection
         self._changed = now

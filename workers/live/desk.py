@@ -220,8 +220,9 @@ def _reopened(
         gap = (status.st_mtime_ns // 1000 - memory.mtime_us) / 1e6
         if gap <= 0:
             return memory
-        changes |= {"ended": None, "reopened": memory.reopened + 1}
-        changes |= {"damaged": False, "stored_since": None}
+        changes |= {"ended": None, "damaged": False, "stored_since": None}
+        if memory.ended != "superseded":  # that one was not its own end
+            changes["reopened"] = memory.reopened + 1
         if memory.ended == "quiet":
             changes["gap"] = max(memory.gap, gap)
     return memory.model_copy(update=changes)

@@ -51,7 +51,7 @@ class Memory(Model):
     gap
         Longest time between two writes of a run that had been called quiet, s.
     reopened
-        How often it was written again after its end.
+        How often it was written again after it seemed to have ended by itself.
     damaged
         Its file was damaged at its end: what was accepted last is to be stored.
     stored_since

@@ -25,6 +25,7 @@ class QuantifyBackend:
 
     identifier = "quantify"
     config_model = QuantifyConfigData
+    follows = True
 
     def copy(
         self, path: Path, name: str, *, patience: float
