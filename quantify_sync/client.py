@@ -11,7 +11,7 @@ from quantify_sync.finding import find_record, iter_datasets
 from quantify_sync.place import Place
 from quantify_sync.restoring import default_directory, restore_files
 from quantify_sync.when import aware, parse_when
-from shared.catalogue.records import FileRole, State
+from shared.catalogue.records import FileRole, FileStatus, State
 from shared.errors import (
     ChecksumError,
     ConfigurationError,
@@ -245,9 +245,21 @@ def _time(when: datetime | str | None) -> datetime | None:
 
 
 def _gridded(record: DatasetRecord) -> FileRecord:
-    for file in record.files:
-        if file.role is FileRole.CONVERTED and file.derived_from == DATASET_FILE:
-            return file
+    recovered = [
+        file.path
+        for file in record.files
+        if "recovered" in file.marks and file.status is FileStatus.STORED
+    ]
+    # Where there is one, it is newer than any good copy of the damaged file.
+    for source in (*recovered, DATASET_FILE):
+        for file in record.files:
+            if file.role is FileRole.CONVERTED and file.derived_from == source:
+                return file
+    if record.state is State.LIVE:
+        raise NotFoundError(
+            f"{record.alt_uid} is being measured: quantify_sync.open_live("
+            f"{record.alt_uid!r}) shows what is there, and it is stored at its end."
+        )
     if not record.files:
         raise NotFoundError(
             f"Nothing of {record.alt_uid} is stored ({record.state}): "

@@ -269,16 +269,16 @@ class FileKeeper:
 
     def _recovered(self, entry: Entry) -> Stored:
         """Store what a live worker had accepted of `dataset.hdf5` before its damage."""
-        if entry.path != DATASET_FILE:
+        if entry.path != DATASET_FILE or RECOVERED_FILE in self.taken:
             return Stored()
         if self.accepted is None:
-            kept = self.known.files if self.known else ()
-            return Stored(
-                tuple(r for r in kept if RECOVERED_FILE in (r.path, r.derived_from))
-            )
+            return self._recovered_before()
         with with_file_snapshot(self.accepted) as copy:
+            if copy.sha256 in {good.sha256 for good in self._good_copy(entry.path)}:
+                return Stored()  # the store has it, as the file itself
             key = object_key(self.prefix, RECOVERED_FILE, copy.sha256)
-            self.store.put(key, copy.open(), size=copy.size, overwrite=False)
+            overwrite = self._is_broken(RECOVERED_FILE)
+            self.store.put(key, copy.open(), size=copy.size, overwrite=overwrite)
             record = FileRecord(
                 path=RECOVERED_FILE,
                 role=FileRole.DATA,
@@ -300,6 +300,14 @@ class FileKeeper:
             (_defect(record, "recovered", detail),),
         )
 
+    def _recovered_before(self) -> Stored:
+        if self.known is None:
+            return Stored()
+        return Stored(
+            self._kept(RECOVERED_FILE),
+            defects=tuple(d for d in self.known.defects if d.kind == "recovered"),
+        )
+
     def _good_copy(self, path: str) -> tuple[FileRecord, ...]:
         if self.known is None:
             return ()
@@ -310,10 +318,14 @@ class FileKeeper:
             or original.status is FileStatus.BROKEN
         ):
             return ()
+        return self._kept(path)
+
+    def _kept(self, path: str) -> tuple[FileRecord, ...]:
+        """Keep what the catalogue has of a file, and of what was made from it."""
         status = FileStatus.STORED if self.here else FileStatus.BROKEN
         return tuple(
             record.model_copy(update={"status": status})
-            for record in self.known.files
+            for record in (self.known.files if self.known else ())
             if path in (record.path, record.derived_from)
         )
 

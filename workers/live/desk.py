@@ -82,6 +82,8 @@ class Desk:
         with folder.locked() as ours, self._answered(message):
             memory = self._begun(folder, source, message) if ours else None
             if memory is None:
+                if ours:
+                    folder.remove_unused()
                 return None
             folder.remember(memory)
             board, tuid = self._board, message.tuid

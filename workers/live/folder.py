@@ -130,6 +130,11 @@ class RunFolder:
         """Keep the source's bytes."""
         self._swap(self.accepted.name, content)
 
+    def remove_unused(self) -> None:
+        """Remove what taking the lock has made, where nothing was ever followed."""
+        if {file.name for file in self.path.iterdir()} == {"lock"}:
+            self.remove()
+
     def remove(self) -> None:
         """Remove all of it; what a reader on Windows holds open goes later."""
         (self.path / "current").unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from shared.catalogue import queries
-from shared.catalogue.records import State
+from shared.catalogue.records import FileStatus, State
 from shared.errors import NotFoundError, QuantifySyncError
 from shared.events import Announcement
 from shared.fingerprint import DATASET_FILE, list_container
@@ -94,7 +94,8 @@ def _is_stored(record: DatasetRecord | None, memory: Memory) -> bool:
     if record is None or record.state is not State.SYNCED:
         return False
     if memory.damaged:
-        return record.file(RECOVERED_FILE) is not None
+        recovered = record.file(RECOVERED_FILE)
+        return recovered is not None and recovered.status is FileStatus.STORED
     file = record.file(DATASET_FILE)
     return file is not None and file.mtime_us >= memory.mtime_us
 

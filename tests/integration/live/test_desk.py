@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import quantify_sync
 from shared import keys, presence, queues
-from shared.errors import StoreUnavailableError
+from shared.errors import NotFoundError, StoreUnavailableError
 from workers import announcements, upload
 from workers.live import tidying
 from workers.live.desk import Desk
@@ -137,6 +138,68 @@ def test_what_could_not_be_stored_at_the_end_is_stored_later(
     assert place.store.get(file.key) == good
 
 
+@pytest.fixture
+def recovered(run, follow, states, quiet, place):
+    """A run of which a damaged file is left, and what was accepted of it before."""
+    one = run()
+    one.begin(X, nothing())
+    quiet(1.0)
+    follower = follow(one)
+    one.write(X, values(3))
+    states.wait_for(lambda: follower.is_at(one))
+    one.file.write_bytes(one.file.read_bytes()[:96])
+    assert follower.join() == "quiet"
+    return one, folder_of(place, one)
+
+
+def test_a_recovered_run_is_opened_as_it_was_followed(recovered, settings):
+    run, _ = recovered
+    dataset = quantify_sync.open_dataset(run.tuid, settings=settings)
+    np.testing.assert_array_equal(dataset.y0, values(3)[0])
+
+
+def test_what_was_recovered_stays_when_another_machine_stores_the_run_again(
+    recovered, place, announce, record_of
+):
+    run, folder = recovered
+    before = record_of(run.container)
+    folder.remove()
+    upload.upload(place, announce(run.container, why="settled"))
+    (run.container / "notes.txt").write_text("interrupted")
+    upload.upload(place, announce(run.container))
+    after = record_of(run.container)
+    assert {file.path for file in after.files} == {
+        *(file.path for file in before.files),
+        "notes.txt",
+    }
+    assert {d.kind for d in after.defects} == {"damaged", "recovered"}
+
+
+def test_a_file_that_is_mended_takes_the_place_of_what_was_recovered(
+    recovered, place, announce, record_of, settings
+):
+    run, _ = recovered
+    run.write(X, values(4))
+    upload.upload(place, announce(run.container))
+    after = record_of(run.container)
+    assert after.file("dataset.recovered.hdf5").status == "vanished"
+    assert after.defects == ()
+    dataset = quantify_sync.open_dataset(run.tuid, settings=settings)
+    np.testing.assert_array_equal(dataset.y0, values(4)[0])
+
+
+def test_a_run_that_is_only_followed_yet_is_no_stored_dataset(
+    run, follow, states, place, announce, settings
+):
+    one = run()
+    one.begin(X, nothing())
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    upload.upload(place, announce(one.container))
+    with pytest.raises(NotFoundError, match="open_live"):
+        quantify_sync.open_dataset(one.tuid, settings=settings)
+
+
 # Which runs are taken ---------------------------------------------------------------
 
 
@@ -167,7 +230,7 @@ def test_a_message_that_waited_until_its_run_was_over_begins_nothing(
     one.begin(X, nothing())
     redis.delete(keys.pulse("fridge", one.tuid))
     assert desk.follow(announce(one.container, why="write")) is None
-    assert folder_of(place, one).current() is None
+    assert not folder_of(place, one).path.exists()
 
 
 def test_a_written_run_is_sent_to_the_live_queue_once(
