@@ -10,14 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from quantify_sync.client import get, open_dataset, search, show
+    from quantify_sync.live import LiveRun, open_live
     from quantify_sync.sources import SyncSources
 
-__all__ = ["SyncSources", "get", "open_dataset", "search", "show"]
+__all__ = [
+    "LiveRun",
+    "SyncSources",
+    "get",
+    "open_dataset",
+    "open_live",
+    "search",
+    "show",
+]
 
 _HOMES = {
+    "LiveRun": "quantify_sync.live",
     "SyncSources": "quantify_sync.sources",
     "get": "quantify_sync.client",
     "open_dataset": "quantify_sync.client",
+    "open_live": "quantify_sync.live",
     "search": "quantify_sync.client",
     "show": "quantify_sync.client",
 }

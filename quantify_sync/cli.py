@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from quantify_sync import exits
-from quantify_sync.commands import look, mend, run, sources
+from quantify_sync.commands import look, mend, run, sources, watch
 from shared.errors import QuantifySyncError
 from shared.version import installed_version
 
@@ -132,7 +132,7 @@ def _common(
             os.environ[variable] = str(path.expanduser().absolute())
 
 
-for _module in (run, look, mend, sources):
+for _module in (run, watch, look, mend, sources):
     _module.register(app)
 
 

@@ -68,8 +68,11 @@ class ReplicaReader:
             self._variables[name] = (dataset, dims, own[ROLE], attrs)
 
     def status(self) -> Status:
-        """Read how the run stands."""
-        return status_record.decode(self._record())
+        """Read how the run stands; what is being written is read again."""
+        record = self._record()
+        while (again := self._record()).tobytes() != record.tobytes():
+            record = again
+        return status_record.decode(record)
 
     def read(self, *, patience: float = PATIENCE) -> LiveState:
         """Read a state that the source really had.

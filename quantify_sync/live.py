@@ -1,0 +1,261 @@
+"""Running measurements, as they are followed on this machine."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Self
+
+from shared.catalogue.records import State
+from shared.errors import FileBusyError, NotFoundError
+from shared.settings import load_settings
+from workers.live.folder import RunFolder, run_folders
+from workers.live.reading import open_replica
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import xarray as xr
+
+    from shared.settings import Settings
+    from workers.live.reading import LiveState, ReplicaReader
+    from workers.live.status import Status
+
+POLL = 0.02
+"""Seconds between two looks at a replica's status, a record of 90 bytes."""
+PATIENCE = 20.0
+"""Seconds to wait for a state: the follower of a worker that was killed in the midst
+of a write is replaced within 15 s."""
+TRY = 0.5
+"""Seconds until the pointer is looked at again while a replica can't be read."""
+
+
+class LiveRun:
+    """A running measurement; `open_live` makes it.
+
+    It goes on with the next replica when another worker has taken the run over.
+
+    Attributes
+    ----------
+    source, tuid
+        Which run.
+    folder
+        Where its replicas are.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.source = folder.path.parent.name
+        self.tuid = folder.path.name
+        self.folder = folder
+        self._opened = ExitStack()
+        self._reader: ReplicaReader | None = None
+        self._name = ""
+        self._replica()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<LiveRun {self.tuid} of {self.source}>"
+
+    @property
+    def set_up(self) -> str:
+        """Where it is measured."""
+        return str(self._replica().header["set_up"])
+
+    @property
+    def container(self) -> str:
+        """Its folder, `YYYYMMDD/TUID-name`."""
+        return str(self._replica().header["folder"])
+
+    @property
+    def status(self) -> Status:
+        """How the run stands: state and end, points and rate, time of the last one."""
+        return self._replica().status()
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """What is there now, gridded where it is a grid.
+
+        Raises
+        ------
+        NotFoundError
+            The replica was removed: the dataset is stored.
+        FileBusyError
+            Its live worker was killed in the midst of a write, and none went on.
+        """
+        return as_dataset(self.state())
+
+    def state(self) -> LiveState:
+        """Read what is there now as plain arrays; errors as of `dataset`."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._replica().read(patience=TRY)
+            except FileBusyError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def follow(self, *, timeout: float | None = None) -> Iterator[xr.Dataset]:
+        """Go through the states of the run as they come, until it ends.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait for a change at most; by default without end.
+
+        Yields
+        ------
+        xarray.Dataset
+            As `dataset`. What changes while the caller is busy comes as one.
+
+        Raises
+        ------
+        TimeoutError
+            Nothing changed for so long, and the run has not ended.
+        NotFoundError
+            The replica was removed: the dataset is stored.
+        """
+        for state in self.states(timeout=timeout):
+            yield as_dataset(state)
+
+    def states(self, *, timeout: float | None = None) -> Iterator[LiveState]:
+        """Go through the states as plain arrays; all else as `follow`."""
+        told: tuple[str, int] | None = None
+        since = time.monotonic()
+        while True:
+            status = self.status
+            if (self._name, status.updates) != told:
+                try:
+                    state = self._replica().read(patience=TRY)
+                except FileBusyError:
+                    continue  # it is written all the time, or another file follows
+                told, since = (self._name, state.status.updates), time.monotonic()
+                status = state.status
+                yield state
+            if status.state is not State.LIVE:
+                return
+            if timeout is not None and time.monotonic() - since > timeout:
+                raise TimeoutError(
+                    f"{self.tuid} did not change for {timeout:g} s, and has not ended."
+                )
+            time.sleep(POLL)
+
+    def close(self) -> None:
+        """Let go of the replica."""
+        self._opened.close()
+        self._reader, self._name = None, ""
+
+    def _replica(self) -> ReplicaReader:
+        """Open the replica that is the current one now."""
+        for _ in range(2):  # it may be swapped between the two steps
+            current = self.folder.current()
+            if current is None:
+                break
+            if self._reader is not None and current.name == self._name:
+                return self._reader
+            self.close()
+            try:
+                self._reader = self._opened.enter_context(open_replica(current))
+            except FileNotFoundError:
+                continue
+            self._name = current.name
+            return self._reader
+        raise NotFoundError(
+            f"The replica of {self.tuid} is not there any more: quantify_sync."
+            f"open_dataset({self.tuid!r}) opens the stored dataset."
+        )
+
+
+def open_live(
+    tuid: str | None = None,
+    *,
+    set_up: str | None = None,
+    source: str | None = None,
+    settings: Settings | None = None,
+) -> LiveRun:
+    """Open a running measurement that a live worker of this machine follows.
+
+    Parameters
+    ----------
+    tuid
+        Which; by default the one running now, of several the one written last.
+    set_up, source
+        Where to look.
+    settings
+        The configuration; by default the one of this machine.
+
+    Returns
+    -------
+    LiveRun
+        Also of a run that has just ended, if it is named.
+
+    Raises
+    ------
+    NotFoundError
+        No such run is followed here; the message says what to do.
+    """
+    settings = settings or load_settings()
+    with ExitStack() as others:
+        found: list[LiveRun] = []
+        for folder in live_folders(settings, tuid=tuid):
+            if source in (None, folder.path.parent.name):
+                with suppress(NotFoundError):  # not begun yet, or just removed
+                    found.append(others.enter_context(LiveRun(folder)))
+        found = [run for run in found if set_up in (None, run.set_up)]
+        if not found:
+            raise NotFoundError(missing(settings, tuid, set_up or source))
+        return LiveRun(max(found, key=lambda run: run.status.updated).folder)
+
+
+def live_folders(settings: Settings, *, tuid: str | None = None) -> Iterator[RunFolder]:
+    """Find what is followed on this machine.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    tuid
+        Only this run, whether it has ended or not; by default all that have not.
+    """
+    for folder in run_folders(settings.live):
+        if tuid is not None:
+            if folder.path.name == tuid:
+                yield folder
+            continue
+        memory = folder.recall()
+        if memory is not None and not memory.ended:
+            yield folder
+
+
+def as_dataset(state: LiveState) -> xr.Dataset:
+    """Give a state as xarray has it."""
+    import xarray as xr  # noqa: PLC0415 - slow to import
+
+    attrs = dict(state.attrs)
+    if state.header["kind"] != "rows" and "grid_2d" in attrs:
+        attrs["grid_2d"] = False  # as Quantify: it means rows that can be gridded
+    return xr.Dataset(
+        {n: (v.dims, v.values, v.attrs) for n, v in state.data_vars.items()},
+        {n: (v.dims, v.values, v.attrs) for n, v in state.coords.items()},
+        attrs,
+    )
+
+
+def missing(settings: Settings, tuid: str | None, where: str | None) -> str:
+    """Tell that no such run is followed here, and what to do."""
+    if tuid is not None:
+        return (
+            f"{tuid} is not followed here: if it has ended, quantify_sync."
+            f"open_dataset({tuid!r}) opens it. Replicas of running measurements are "
+            f"below {settings.live} on the machine where the live worker runs."
+        )
+    at = f" at {where}" if where else ""
+    return (
+        f"No running measurement{at} is followed here. Replicas are below "
+        f"{settings.live} on the machine where the live worker runs; 'quantify-sync "
+        "status' tells what runs, and whether it is followed."
+    )
