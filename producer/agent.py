@@ -208,6 +208,7 @@ class SourceAgent:
         if self._status.beat(self._ledger.counts, now):
             return
         logger.warning("Redis forgot all; source %s compares", self._source.name)
+        self._pulse_again(now)
         self._ledger.void(now)
         self._sweeper.ask(whole=True)
 
@@ -333,6 +334,12 @@ class SourceAgent:
         )
         return followed is True
 
+    def _pulse_again(self, now: float) -> None:
+        """Say which runs are live, where Redis forgot it: silence would end them."""
+        for record in self._ledger.live(now):
+            if record.seen is not None:
+                self._pulse(record.tuid, record.seen.size, record.seen.mtime_us)
+
     def _announce(self, now: float) -> None:
         """Say all that is due. While Redis is away the ledger keeps it."""
         if now < self._away_until:
@@ -426,6 +433,7 @@ class SourceAgent:
             return
         logger.info("Source %s: another catalogue answers", self._source.name)
         if before.epoch and before.epoch != mark.epoch:
+            self._pulse_again(now)
             self._ledger.void(now)
         self._sweeper.ask(whole=True)
 

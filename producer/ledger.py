@@ -167,6 +167,7 @@ class Ledger:
                 record.due = now  # even if a sweep came before its first write
             elif record.settles != NEVER:
                 record.settles = min(record.settles, now + self._timings.settle)
+                record.followed = True  # until now: its follower ends it
 
     def looked(self, seen: Seen, now: float) -> None:
         """Take in how a dataset with a record lies on disk now."""
@@ -340,6 +341,7 @@ class Ledger:
             if record.settles <= now:
                 record.settles = NEVER
                 record.settling = True
+                record.followed = True  # until now, as in `created`
                 record.why = "settled"
                 record.due = now
 

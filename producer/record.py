@@ -79,7 +79,8 @@ class Record:
     settling
         Its settled announcement is due and not sent.
     followed
-        A live worker had its run at its last write.
+        A live worker had its run at its last write, or leaves it now: its next write
+        wants a new follower at once.
     orphaned
         Its follower is gone, and that was not told yet.
     """

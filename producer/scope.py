@@ -52,12 +52,13 @@ def recent_days(present: Iterable[str], today: date) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Those of today and yesterday, and the newest that are not in the future
-        (`20991231` must not push out a real day), newest first.
+        Those of yesterday, today and tomorrow (a clock may be set to another time
+        zone), and the newest that are not later (`20991231` must not push out a real
+        day), newest first.
     """
-    last = _name(today)
+    always = {_name(today + timedelta(days=number)) for number in (-1, 0, 1)}
+    last = max(always)
     days = sorted({name for name in present if is_day(name) and name <= last})
-    always = {last, _name(today - timedelta(days=1))}
     chosen = set(days[-NEWEST_DAYS:]) | always.intersection(days)
     return tuple(sorted(chosen, reverse=True))
 

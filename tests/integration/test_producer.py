@@ -841,3 +841,13 @@ def test_yesterday_is_watched_too(lab):
     lab.start()
     write(run, 1.0)
     lab.until(lambda: lab.redis.exists(keys.pulse(SOURCE, tuid_of(run))))
+
+
+def test_a_redis_that_forgot_all_is_told_again_which_runs_go_on(lab):
+    lab.start()
+    run = measure(lab.root)
+    pulse = keys.pulse(SOURCE, tuid_of(run))
+    lab.until(lambda: lab.redis.exists(pulse))
+    lab.until(lambda: lab.about(tuid_of(run), "write"))
+    lab.redis.flushall()
+    lab.until(lambda: lab.redis.exists(pulse))

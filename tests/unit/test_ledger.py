@@ -202,6 +202,26 @@ def test_a_run_that_lost_its_follower_is_announced_at_its_next_write_once():
     assert send(ledger, 2.1) == []
 
 
+def test_an_outer_run_wants_a_follower_at_its_next_write_after_an_inner_one():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    assert send(ledger, 0.0) == [(A, "write")]
+    written(ledger, B, 1.0)
+    ledger.created(B, 1.0)
+    assert send(ledger, 1.0) == [(B, "write")]
+    written(ledger, A, 1.1)
+    assert send(ledger, 1.1) == [(A, "write")]
+
+
+def test_a_settled_run_that_goes_on_wants_a_follower_at_once():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    assert send(ledger, 120.0) == [(A, "settled")]
+    written(ledger, A, 121.0)
+    assert send(ledger, 121.0) == [(A, "write")]
+
+
 def test_a_run_settles_after_the_quiet_time_even_if_it_was_answered():
     ledger = Ledger(TIMINGS)
     written(ledger, A, 0.0)

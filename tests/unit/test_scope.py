@@ -20,8 +20,13 @@ def test_today_and_yesterday_are_watched_beside_the_newest():
 
 
 def test_a_day_in_the_future_takes_no_place():
-    present = ["20991231", "20270101", "20260311", "20260310", "20260308"]
+    present = ["20991231", "20270101", "20260312", "20260310", "20260308"]
     assert recent_days(present, TODAY) == ("20260310", "20260308")
+
+
+def test_tomorrow_is_watched_for_clocks_of_another_time_zone():
+    present = ["20260312", "20260311", "20260310", "20260309", "20260308"]
+    assert recent_days(present, TODAY) == ("20260311", "20260310", "20260309")
 
 
 def test_what_is_no_day_counts_for_nothing():

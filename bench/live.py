@@ -1,0 +1,423 @@
+"""Following running measurements: how late, at what cost, how many, how long.
+
+    python bench/live.py [latency] [cost] [many] [long] [writer]
+
+Everything goes through the whole stack (`quantify-sync up`: server, producer, workers
+as processes of their own) on real files. `latency` and `cost` run beside the documented
+design (`documented_live.py`) on the same files at the same time. All times are of one
+machine; the ratios are what counts.
+
+latency  from the end of the writer's `to_netcdf` to the moment in which a reader with
+         the replica open (`h5py`, SWMR) sees it, the value compared
+cost     processor time for each state that was followed
+many     32 runs in one live worker, each written every 0.5 s
+long     57,600 states of one run: 8 hours of a write every 0.5 s, as fast as they can
+         be followed; memory and open files of the live worker
+writer   the writer's own time in a watched folder and in one that nobody watches, in
+         turns
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import h5py
+from rewriting import FastRun, Run
+
+from workers.live.reading import open_replica
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+    from multiprocessing.synchronize import Event
+
+    from workers.live.reading import ReplicaReader
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+PATIENCE = 30.0
+EVERY = 0.5  # s between two writes of a run: Quantify's default
+SOURCE = "bench"
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+MEBI = 2**20
+
+
+class Stack:
+    """`quantify-sync up` on directories of its own, one for each of its set-ups."""
+
+    def __init__(self, work: Path, *, set_ups: int) -> None:
+        data = work / "data"
+        data.mkdir(parents=True)
+        self.live = data / "live"
+        self.roots = [work / f"quantify-data-{number}" for number in range(set_ups)]
+        sources = []
+        for number, root in enumerate(self.roots):
+            root.mkdir()
+            name = f"{SOURCE}{number}"
+            sources.append(
+                f'[[sources]]\nname = "{name}"\nset_up = "{name}"\n'
+                f'quantify_directory = "{root}"\n'
+            )
+        (data / "quantify-sync.toml").write_text("".join(sources))
+        environment = {**os.environ, "QUANTIFY_SYNC_DATA_DIR": str(data)}
+        self._log = (work / "up.log").open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "quantify_sync", "up"],
+            env=environment,
+            stdout=self._log,
+        )
+        self.live_worker = wait_for(lambda: self._child("--name live"))
+        self.producer = wait_for(lambda: self._child("quantify_sync producer"))
+        wait_for(lambda: "ready" in self._text("worker-live"))
+        time.sleep(1)  # the producer's first sweep
+
+    def stop(self) -> None:
+        """End it, as Ctrl-C does."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(PATIENCE)
+        self._log.close()
+
+    def replica(self, run: Run) -> Path:
+        """Wait for a run's replica."""
+        pattern = f"{SOURCE}*/{run.tuid}/current"
+        pointer = wait_for(lambda: next(self.live.glob(pattern), None))
+        return pointer.parent / pointer.read_text()
+
+    def _text(self, name: str) -> str:
+        log = self.live.parent / "logs" / f"{name}.log"
+        return log.read_text() if log.exists() else ""
+
+    def _child(self, words: str) -> int | None:
+        """Find a process by its command line, among those of this stack."""
+        ours = f"QUANTIFY_SYNC_DATA_DIR={self.live.parent}".encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                if words in line and ours in (folder / "environ").read_bytes():
+                    return int(folder.name)
+            except OSError:
+                continue
+        return None
+
+
+@contextmanager
+def running(*, set_ups: int = 1) -> Iterator[tuple[Stack, Path]]:
+    """Run a stack for the block; yields it and a folder."""
+    with tempfile.TemporaryDirectory(prefix="bench-live-") as folder:
+        stack = Stack(Path(folder) / "stack", set_ups=set_ups)
+        try:
+            yield stack, Path(folder)
+        finally:
+            stack.stop()
+
+
+@contextmanager
+def documented(run: Run, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Follow a run the documented way; yields its replica and its process."""
+    target = folder / f"{run.tuid}.hdf5"
+    command = [sys.executable, str(HERE / "documented_live.py"), run.file, target]
+    # HDF5 complains there of files that were copied in the midst of a rewrite.
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.DEVNULL)
+    try:
+        wait_for(target.exists)
+        yield target, process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], T | None]) -> T:
+    """Wait until something is there; give it."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise SystemExit("It did not happen in time.")
+        time.sleep(0.02)
+    return found
+
+
+# Latency -----------------------------------------------------------------------------
+
+
+def seen_by(reader: ReplicaReader, mtime_us: int) -> bool:
+    """Tell whether a replica shows a state, or a newer one."""
+    return reader.status().mtime_us >= mtime_us
+
+
+def documented_seen(file: h5py.File, mtime_us: int) -> bool:
+    """Tell the same of a documented replica."""
+    file["mtime_us"].refresh()
+    return int(file["mtime_us"][0]) >= mtime_us
+
+
+def until(*conditions: Callable[[], bool]) -> list[float]:
+    """Seconds until each of them holds."""
+    began = time.perf_counter()
+    times = [0.0] * len(conditions)
+    while not all(times):
+        for index, condition in enumerate(conditions):
+            if not times[index] and condition():
+                times[index] = time.perf_counter() - began
+        if time.perf_counter() - began > PATIENCE:
+            raise SystemExit("A state was not seen.")
+        time.sleep(0.0002)
+    return times
+
+
+def mtime_us(run: Run) -> int:
+    """Tell which state the file has."""
+    return run.file.stat().st_mtime_ns // 1000
+
+
+def check(reader: ReplicaReader, run: Run) -> None:
+    """Compare the value that was written last."""
+    y = reader.read().data_vars["y0"].values.T.reshape(-1)
+    if y[run.filled - 1] != run.filled - 1:
+        raise SystemExit("The replica shows something else.")
+
+
+def latency(points: int, *, beside: int, alone: int) -> None:
+    """Compare how late states are seen."""
+    with running() as (stack, work):
+        run = Run(stack.roots[0], points=points)
+        run.write()
+        ours, theirs = [], []
+        with open_replica(stack.replica(run)) as reader:
+            with (
+                documented(run, work) as (target, _),
+                h5py.File(target, "r", swmr=True, locking=False) as other,
+            ):
+                for _ in range(beside):
+                    time.sleep(random.uniform(0.3, 0.8))
+                    run.write()
+                    at = mtime_us(run)
+                    one, two = until(
+                        lambda at=at: seen_by(reader, at),
+                        lambda at=at: documented_seen(other, at),
+                    )
+                    check(reader, run)
+                    ours.append(one)
+                    theirs.append(two)
+            show(f"{run.points} points, beside the documented design", ours)
+            show(f"{run.points} points, the documented design", theirs)
+            ratio = statistics.median(theirs) / statistics.median(ours)
+            print(f"  ratio of the medians: {ratio:.0f}")
+            lone = []
+            for _ in range(alone):
+                time.sleep(random.uniform(0.05, 0.15))
+                run.write()
+                at = mtime_us(run)
+                lone += until(lambda at=at: seen_by(reader, at))
+                check(reader, run)
+            show(f"{run.points} points, alone", lone)
+
+
+def show(what: str, seconds: list[float]) -> None:
+    """Print the distribution of some times."""
+    many = sorted(1000 * one for one in seconds)
+
+    def part(share: float) -> float:
+        return many[min(int(share * len(many)), len(many) - 1)]
+
+    print(
+        f"  {what}: median {part(0.5):.1f} ms, 95 % {part(0.95):.1f} ms, "
+        f"99 % {part(0.99):.1f} ms, most {many[-1]:.1f} ms ({len(many)} states)"
+    )
+
+
+# Cost --------------------------------------------------------------------------------
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * TICK
+
+
+def cost(points: int, *, states: int) -> None:
+    """Compare the processor time of each state followed."""
+    with running() as (stack, work):
+        run = Run(stack.roots[0], points=points)
+        run.write()
+        with (
+            open_replica(stack.replica(run)) as reader,
+            documented(run, work) as (target, pid),
+            h5py.File(target, "r", swmr=True, locking=False) as other,
+        ):
+            time.sleep(2)
+            pids = {"live worker": stack.live_worker, "producer": stack.producer}
+            pids["documented"] = pid
+            before = {name: processor_seconds(pid) for name, pid in pids.items()}
+            for _ in range(states):
+                run.write()
+                at = mtime_us(run)
+                while not (seen_by(reader, at) and documented_seen(other, at)):
+                    time.sleep(0.02)
+            spent = {
+                name: 1000 * (processor_seconds(pid) - before[name]) / states
+                for name, pid in pids.items()
+            }
+    told = ", ".join(f"{name} {used:.1f} ms" for name, used in spent.items())
+    print(f"  {run.points} points: {told} for each of {states} states")
+    follower = spent["documented"] / max(spent["live worker"], 1000 * TICK / states)
+    both = spent["documented"] / (spent["live worker"] + spent["producer"])
+    print(f"  ratio: {follower:.0f}; with the producer {both:.0f}")
+
+
+# Many --------------------------------------------------------------------------------
+
+
+def memory(pid: int) -> float:
+    """Resident memory, MiB."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / MEBI
+
+
+def look_at_all(paths: list[Path], end: Event, answer: Connection) -> None:
+    """Note when each state of each replica is seen first."""
+    with ExitStack() as opened:
+        readers = [opened.enter_context(open_replica(path)) for path in paths]
+        seen: list[dict[int, float]] = [{} for _ in paths]
+        answer.send("ready")
+        while not end.is_set():
+            for reader, times in zip(readers, seen, strict=True):
+                times.setdefault(reader.status().mtime_us, time.monotonic())
+            time.sleep(0.002)
+    answer.send(seen)
+
+
+def many(*, set_ups: int, writes: int, points: int = 2500) -> None:
+    """Follow a run of each of many set-ups, each written every 0.5 s."""
+    with running(set_ups=set_ups) as (stack, _):
+        runs = [FastRun(root, points=points) for root in stack.roots]
+        for run in runs:
+            run.begin()
+        paths = [stack.replica(run) for run in runs]
+        process = multiprocessing.get_context("spawn")
+        end, (here, there) = process.Event(), process.Pipe()
+        looker = process.Process(target=look_at_all, args=(paths, end, there))
+        looker.start()
+        here.recv()
+        written: list[dict[int, float]] = [{} for _ in runs]
+        used = processor_seconds(stack.live_worker)
+        began = time.monotonic()
+        for number in range(writes * set_ups):
+            due = began + number * EVERY / set_ups
+            time.sleep(max(0.0, due - time.monotonic()))
+            index = number % set_ups
+            runs[index].write()
+            written[index][mtime_us(runs[index])] = time.monotonic()
+        took = time.monotonic() - began
+        time.sleep(1)
+        used = processor_seconds(stack.live_worker) - used
+        end.set()
+        seen = here.recv()
+        looker.join()
+        size = memory(stack.live_worker)
+    late = [
+        times[at] - then
+        for states, times in zip(written, seen, strict=True)
+        for at, then in states.items()
+        if at in times
+    ]
+    missed = sum(map(len, written)) - len(late)
+    show(f"{set_ups} runs of {points} points, each every {EVERY} s", late)
+    print(
+        f"  {missed} of {sum(map(len, written))} states missed; live worker: "
+        f"{size:.0f} MiB, {100 * used / took:.0f} % of a core"
+    )
+
+
+# Long --------------------------------------------------------------------------------
+
+
+def long(*, states: int, points: int = 57_600) -> None:
+    """Follow as many states of a run as 8 hours have."""
+    sizes, files = [], []
+    with running() as (stack, _):
+        run = FastRun(stack.roots[0], points=points)
+        run.begin()
+        with open_replica(stack.replica(run)) as reader:
+            began = time.monotonic()
+            for number in range(states):
+                run.write()
+                at = mtime_us(run)
+                while reader.status().mtime_us < at:
+                    time.sleep(0.0005)
+                if number % max(states // 40, 1) == 0:
+                    sizes.append(memory(stack.live_worker))
+                    files.append(
+                        len(list(Path(f"/proc/{stack.live_worker}/fd").iterdir()))
+                    )
+            took = time.monotonic() - began
+            check(reader, run)
+    print(f"  {states} states in {took:.0f} s; first and last quarter of them:")
+    quarter = len(sizes) // 4
+    for what, many in (("MiB of memory", sizes), ("open files", files)):
+        first, last = statistics.mean(many[:quarter]), statistics.mean(many[-quarter:])
+        print(f"  {what}: {first:.1f} and {last:.1f}, at most {max(many):.1f}")
+
+
+# The writer --------------------------------------------------------------------------
+
+
+def writer(*, writes: int, points: int = 10_000) -> None:
+    """Write in turns where the stack looks, and where it does not."""
+    times: dict[str, list[float]] = {"followed": [], "alone": []}
+    with running() as (stack, work):
+        runs = {
+            "followed": Run(stack.roots[0], points=points),
+            "alone": Run(work / "nobody looks here", points=points),
+        }
+        for run in runs.values():
+            run.write()
+        stack.replica(runs["followed"])
+        for _ in range(writes):
+            for name in random.sample(list(runs), k=2):
+                time.sleep(0.1)
+                times[name].append(runs[name].write())
+    for name, seconds in times.items():
+        show(f"a write of {points} points, {name}", seconds)
+    ratio = statistics.median(times["followed"]) / statistics.median(times["alone"])
+    print(f"  ratio of the medians: {ratio:.3f}")
+
+
+SECTIONS: dict[str, tuple[Callable[[], None], ...]] = {
+    "latency": (
+        lambda: latency(10_000, beside=40, alone=300),
+        lambda: latency(1_000_000, beside=20, alone=50),
+    ),
+    "cost": tuple(
+        lambda points=points: cost(points, states=20)  # type: ignore[misc]
+        for points in (10_000, 100_000, 1_000_000)
+    ),
+    "many": (lambda: many(set_ups=32, writes=60),),
+    "long": (lambda: long(states=57_600),),
+    "writer": (lambda: writer(writes=150),),
+}
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("section", nargs="*", choices=[[], *SECTIONS])
+    for section in parser.parse_args().section or SECTIONS:
+        print(section)
+        for part in SECTIONS[section]:
+            part()
+
+
+if __name__ == "__main__":
+    main()
