@@ -50,7 +50,7 @@ T = TypeVar("T")
 PATIENCE = 30.0
 EVERY = 0.5  # s between two writes of a run: Quantify's default
 SOURCE = "bench"
-TICK = 1 / os.sysconf("SC_CLK_TCK")
+IDLE = 10.0  # s
 MEBI = 2**20
 
 
@@ -242,38 +242,56 @@ def show(what: str, seconds: list[float]) -> None:
 
 def processor_seconds(pid: int) -> float:
     """Processor time that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * TICK
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
 def cost(points: int, *, states: int) -> None:
-    """Compare the processor time of each state followed."""
+    """Compare the processor time of each state followed, and of idling."""
     with running() as (stack, work):
         run = Run(stack.roots[0], points=points)
         run.write()
         with (
             open_replica(stack.replica(run)) as reader,
-            documented(run, work) as (target, pid),
+            documented(run, work) as (target, documented_process),
             h5py.File(target, "r", swmr=True, locking=False) as other,
         ):
-            time.sleep(2)
-            pids = {"live worker": stack.live_worker, "producer": stack.producer}
-            pids["documented"] = pid
+            pids = {
+                "live worker": stack.live_worker,
+                "producer": stack.producer,
+                "documented": documented_process,
+            }
+            time.sleep(3)  # what began has settled
             before = {name: processor_seconds(pid) for name, pid in pids.items()}
+            time.sleep(IDLE)
+            idle = {
+                name: (processor_seconds(pid) - before[name]) / IDLE
+                for name, pid in pids.items()
+            }
+            before = {name: processor_seconds(pid) for name, pid in pids.items()}
+            began = time.monotonic()
             for _ in range(states):
                 run.write()
                 at = mtime_us(run)
                 while not (seen_by(reader, at) and documented_seen(other, at)):
                     time.sleep(0.02)
-            spent = {
-                name: 1000 * (processor_seconds(pid) - before[name]) / states
+            took = time.monotonic() - began
+            whole = {
+                name: (processor_seconds(pid) - before[name]) / states
                 for name, pid in pids.items()
             }
-    told = ", ".join(f"{name} {used:.1f} ms" for name, used in spent.items())
-    print(f"  {run.points} points: {told} for each of {states} states")
-    follower = spent["documented"] / max(spent["live worker"], 1000 * TICK / states)
-    both = spent["documented"] / (spent["live worker"] + spent["producer"])
-    print(f"  ratio: {follower:.0f}; with the producer {both:.0f}")
+    own = {name: used - idle[name] * took / states for name, used in whole.items()}
+    print(f"  {run.points} points, {states} states in {took:.0f} s:")
+    for name in pids:
+        one, rest, both = (1000 * x[name] for x in (own, idle, whole))
+        print(
+            f"    {name}: {one:.2f} ms a state, {rest:.1f} ms a second when idle; "
+            f"together {both:.2f} ms a state"
+        )
+    for what, used in (("without idling", own), ("all told", whole)):
+        ratio = used["documented"] / used["live worker"]
+        both = used["documented"] / (used["live worker"] + used["producer"])
+        print(f"    ratio {what}: {ratio:.0f}; with the producer's {both:.0f}")
 
 
 # Many --------------------------------------------------------------------------------

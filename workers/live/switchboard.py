@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LISTEN = 0.5  # seconds after which the listening thread looks whether it is to end
-HOUSEKEEPING = 0.5  # seconds between two rounds: progress, newest containers
+HOUSEKEEPING = 1.0  # seconds between two rounds: progress, newest containers
 RENEWAL = 3.0  # seconds between renewals of the leases of 10 s
 AWAY = 1.0  # seconds until Redis is tried again
 

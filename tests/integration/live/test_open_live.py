@@ -237,7 +237,7 @@ def test_a_write_that_was_cut_off_is_waited_for_and_then_told(tmp_path, monkeypa
     )
     path = folder.next_replica()
     replica = Replica(path, raw, header={"set_up": "a", "folder": "b"})
-    replica._status.write_direct(unknown(7))
+    replica._targets["status"].write((0,), unknown(7))
     folder.point_to(path)
     run = module.LiveRun(folder)
     with pytest.raises(FileBusyError):
