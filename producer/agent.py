@@ -369,11 +369,7 @@ class SourceAgent:
             and self._ledger.get(record.tuid) is record
         ]
         queued = self._announcer.queued(
-            [
-                record.tuid
-                for record in ready
-                if record.sent and not record.settling and not record.orphaned
-            ]
+            [record.tuid for record in ready if record.sent and not record.news]
         )
         for tuid in queued:
             self._ledger.put_off(tuid, now)

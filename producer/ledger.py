@@ -325,8 +325,8 @@ class Ledger:
         return max(wish, record.last_sent + record.wait) if record.sent else wish
 
     def _rest(self, record: Record) -> None:
-        """Say nothing more of an answered record, unless its settling is due."""
-        if not record.settling:
+        """Say nothing more of an answered record, unless there is news."""
+        if not record.news:
             record.due = NEVER
         if record.place is not Place.FRESH and record.finished:
             self._drop(record.tuid)

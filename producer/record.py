@@ -121,6 +121,14 @@ class Record:
         )
 
     @property
+    def news(self) -> bool:
+        """Whether more than its state is to be said.
+
+        Its end, or what a live worker must hear: that it began, or goes on.
+        """
+        return self.settling or self.created or self.orphaned
+
+    @property
     def finished(self) -> bool:
         """Whether nothing more is to be said."""
         return self.answered and self.settles == NEVER and not self.settling

@@ -851,3 +851,26 @@ def test_a_redis_that_forgot_all_is_told_again_which_runs_go_on(lab):
     lab.until(lambda: lab.about(tuid_of(run), "write"))
     lab.redis.flushall()
     lab.until(lambda: lab.redis.exists(pulse))
+
+
+def test_a_new_run_is_told_as_created_though_a_task_of_a_sweep_waits_for_it(
+    lab, monkeypatch
+):
+    """Else no live worker would hear of it for half a minute."""
+    monkeypatch.setattr("producer.intake.APPEARED_SECONDS", 1.0)
+    lab.start()
+    day = lab.root / make_tuid()[:8]
+    day.mkdir()
+    lab.until(lambda: lab.agent().last_event)
+    put = lab.root.parent / "elsewhere"
+    put.mkdir()
+    container = measure(put)
+    tuid = tuid_of(container)
+    monkeypatch.setattr("producer.intake.Intake._is_recent", lambda *_: True)
+    (day / container.name).mkdir()
+    (container / "dataset.hdf5").rename(day / container.name / "dataset.hdf5")
+    requests.ask(lab.redis, SOURCE, "compare")
+    lab.until(lambda: lab.about(tuid, "scan"))
+    presence.claim_queued(lab.redis, SOURCE, [tuid])
+    told = lab.until(lambda: lab.about(tuid, "write"))
+    assert told[0].task == queues.ON_CREATED

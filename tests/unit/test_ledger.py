@@ -190,6 +190,21 @@ def test_a_followed_run_announces_no_writes_but_its_end():
     assert send(ledger, 99.0 + 120.0) == [(A, "settled")]
 
 
+def test_a_new_run_that_a_sweep_had_stored_first_is_told_as_created_all_the_same():
+    """It is to be followed."""
+    ledger = Ledger(TIMINGS)
+    what = seen(A)
+    found(ledger, what)
+    assert send(ledger, 0.0) == [(A, "scan")]
+    ledger.answered(A, Answer("live", what.fingerprint), 0.1)
+    written(ledger, A, 0.2)
+    ledger.created(A, 0.2)
+    ledger.looked(what, 0.2)
+    ledger.answered(A, Answer("live", what.fingerprint), 0.2)
+    assert send(ledger, 0.3) == [(A, "write")]
+    assert send(ledger, 0.4) == []
+
+
 def test_a_run_that_lost_its_follower_is_announced_at_its_next_write_once():
     ledger = Ledger(TIMINGS)
     written(ledger, A, 0.0)
