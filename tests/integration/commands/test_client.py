@@ -194,5 +194,13 @@ def test_importing_the_package_imports_nothing_heavy():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
 
-    names = "['SyncSources', 'get', 'open_dataset', 'search', 'show']"
+    names = [
+        "LiveRun",
+        "SyncSources",
+        "get",
+        "open_dataset",
+        "open_live",
+        "search",
+        "show",
+    ]
     assert done.stdout.splitlines() == [f"[] {names}", "[]"]

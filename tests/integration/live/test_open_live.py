@@ -192,14 +192,14 @@ def test_another_process_sees_only_states_that_the_source_had_and_no_old_one(
     one.begin(x, y)
     follower = follow(one)
     states.wait_for(lambda: follower.is_at(one))
+    # Point i of write number n has the value 1000 n + i: each state is its own.
+    written = [(time.time_ns(), 0, 0)]  # before anybody asks
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, str(settings.data_dir), one.tuid],
         stdout=subprocess.PIPE,
         text=True,
     )
     assert reader.stdout.readline() == "ready\n"
-    # Point i of write number n has the value 1000 n + i: each state is its own.
-    written = [(time.time_ns(), 0, 0)]
     for number in range(1, 61):
         count = min(points, 7 * number)
         y[0][:count] = 1000 * number + np.arange(count)
