@@ -25,7 +25,7 @@ from shared.names import printable
 from shared.storekeys import dataset_prefix
 from shared.tuid import collected, dataset_id, parse_container
 from workers.completion import Outcome, completion
-from workers.files import FileKeeper, Stored
+from workers.files import UNDESCRIBED, FileKeeper, Stored
 from workers.live.folder import accepted_copy
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Draft:
             stored_at=now,
             files=tuple(self._manifest(kept)),
             history=self.known.history if self.known else (),
-            **self._described(description),
+            **self._described(description, kept),
         )
 
     @property
@@ -174,6 +174,11 @@ class Draft:
     def _folder_name(self) -> str:
         named = parse_container(self.container.name)
         return printable(named.name) if named else ""
+
+    @property
+    def _anew(self) -> bool:
+        """Whether somebody asked to have all of it read again, or it was broken."""
+        return self.known is not None and self.known.fingerprint is None
 
     def _keeper(self, listing: Listing) -> FileKeeper:
         here = self.known is not None and (
@@ -199,7 +204,8 @@ class Draft:
             if main and self.followed:
                 self._stored[entry] = keeper.describe(entry)
             else:
-                self._stored[entry] = keeper.keep(entry, reread=self.reread and main)
+                reread = self._anew or (self.reread and main)
+                self._stored[entry] = keeper.keep(entry, reread=reread)
         except FileNotFoundError:
             logger.debug("%s vanished while it was stored", entry.path)
 
@@ -220,11 +226,18 @@ class Draft:
             ended=self.ended,
         )
 
-    def _described(self, description: Description | None) -> dict[str, Any]:
+    def _described(
+        self, description: Description | None, kept: list[Stored]
+    ) -> dict[str, Any]:
         """Give the fields that come from `dataset.hdf5`, or were known of it."""
         mine = {**self.source.attributes, "set-up": self.source.set_up}
         if description is None:
-            if self.known is None:
+            says_nothing = any(
+                defect.path == DATASET_FILE and defect.kind in UNDESCRIBED
+                for stored in kept
+                for defect in stored.defects
+            )
+            if self.known is None or says_nothing:
                 return {"name": self._folder_name, "attributes": mine}
             names = ("name", "tags", "variables", "format", "points", "filled")
             same: dict[str, Any] = {name: getattr(self.known, name) for name in names}
@@ -246,8 +259,8 @@ class Draft:
         known = self.known
         moved = known is not None and known.store != self.place.store.identity
         for record in known.files if known else ():
-            if record.path in current:
-                continue
+            if record.path in current or record.derived_from in current:
+                continue  # what was made of a file's former content goes with it
             # What is gone from the lab machine, and was in another store or is
             # broken in this one, can't be had.
             lost = moved or record.status is FileStatus.BROKEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 from dataclasses import dataclass
@@ -37,10 +38,18 @@ logger = logging.getLogger(__name__)
 UNREADABLE = "unreadable"
 """Kind of the defect of a file that may not be read: mended without a change of its
 stats, so it is looked at again whenever its dataset is announced."""
+UNDESCRIBED = frozenset({"foreign", "unconverted"})
+"""Kinds of the defects of a file that could be read, but says nothing of a dataset."""
 RECOVERED_FILE = "dataset.recovered.hdf5"
 """Path of the bytes of a damaged `dataset.hdf5` that a live worker accepted last."""
 DAMAGED_SUFFIX = "~damaged"
 """Added to the path of a damaged file's bytes where a good copy of it is kept."""
+
+
+_NO_ROOM = (
+    *(errno.ENOSPC, errno.EMFILE, errno.ENFILE),
+    getattr(errno, "EDQUOT", errno.ENOSPC),
+)
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ class FileKeeper:
             It is gone.
         """
         if not reread and (records := self._unchanged(entry)):
-            return Stored(records)
+            return Stored(records, defects=self._known_defects(entry.path))
         try:
             try:
                 return self._copied(entry)
@@ -165,10 +174,15 @@ class FileKeeper:
             original is None
             or (original.size, original.mtime_us) != (entry.size, entry.mtime_us)
             or any(record.status is not FileStatus.STORED for record in records)
+            or any(r.derived_from and r.path in self.taken for r in records)
             or original.marks
         ):
             return ()
         return records
+
+    def _known_defects(self, path: str) -> tuple[Defect, ...]:
+        defects = self.known.defects if self.known else ()
+        return tuple(defect for defect in defects if defect.path == path)
 
     def _copied(self, entry: Entry) -> Stored:
         path = below(self.container, entry.path)
@@ -210,27 +224,22 @@ class FileKeeper:
             return Stored((record,), defects=(_defect(record, "foreign", str(error)),))
         except TransientError:
             raise
-        except MemoryError as error:
-            raise TransientError(
-                f"{record.path} did not fit into this worker's memory; it is tried "
-                "again when it is announced again."
-            ) from error
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                raise TransientError(
+                    f"{record.path} can't be converted just now ({error.strerror}): it "
+                    "is tried again when it is announced again."
+                ) from error
+            detail = _why_unconverted(error)
             expected = isinstance(error, DamagedFileError)
-            logger.warning(
-                "%s can't be converted: %s", record.path, error, exc_info=not expected
-            )
-            detail = str(error) if expected else f"It can't be converted: {error!r}"
+            logger.warning("%s: %s", record.path, detail, exc_info=not expected)
             return Stored((record,), defects=(_defect(record, "unconverted", detail),))
         derived = self._put_netcdf(record, conversion)
         return Stored((record, derived), conversion.description if main else None)
 
     def _put_netcdf(self, record: FileRecord, conversion: Conversion) -> FileRecord:
         data = conversion.netcdf
-        named = PurePosixPath(record.path)
-        path = str(named.with_suffix(".nc"))
-        if named.suffix != ".hdf5" or path in self.taken:
-            path = f"{record.path}.nc"  # scan.h5 and scan.hdf5 may lie side by side
+        path = self._name_netcdf(record.path)
         digest = sha256(data).hexdigest()
         key = object_key(self.prefix, path, digest)
         self.store.put(
@@ -246,6 +255,25 @@ class FileKeeper:
             derived_from=record.path,
             stored_at=datetime.now(UTC),
         )
+
+    def _name_netcdf(self, path: str) -> str:
+        """Name what is converted from a file, as no file of the user's is called.
+
+        `scan.h5` and `scan.hdf5` may lie side by side: only the latter loses its end.
+        """
+        named = PurePosixPath(path)
+        short = named.suffix == ".hdf5" and not self.backend.convertible(named.stem)
+        name = str(named.with_suffix(".nc")) if short else f"{path}.nc"
+        longer = path
+        while name in self.taken or self._is_users(name):
+            name = f"{longer}.nc"
+            longer = f"{longer}.converted"
+        return name
+
+    def _is_users(self, path: str) -> bool:
+        """Whether a file that is not there any more was called so, and is kept."""
+        record = self.known.file(path) if self.known else None
+        return record is not None and record.derived_from is None
 
     def _damaged(self, entry: Entry, error: DamagedFileError) -> Stored:
         """Store a damaged file's bytes, but never in place of a good copy."""
@@ -341,3 +369,15 @@ class FileKeeper:
 
 def _defect(file: Entry | FileRecord, kind: str, detail: str) -> Defect:
     return Defect(path=file.path, kind=kind, detail=detail)
+
+
+def _why_unconverted(error: Exception) -> str:
+    if isinstance(error, DamagedFileError):
+        return str(error)
+    no_memory = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    if no_memory or isinstance(error, MemoryError):
+        return (
+            "It did not fit into the memory of its worker, so it has no NetCDF file: "
+            "give the workers more memory, then 'quantify-sync retry'."
+        )
+    return f"It can't be converted: {error!r}"
