@@ -71,7 +71,7 @@ def check() -> tuple[Finding, ...]:
     with Place(settings) as place:
         return (
             _configuration(settings),
-            *(_source(source, settings.sources) for source in settings.sources),
+            *(_source(source) for source in settings.sources),
             _tried("broker", lambda: _broker(place)),
             _tried("store", lambda: _store(place)),
             _tried("catalogue", lambda: _catalogue(place)),
@@ -116,12 +116,12 @@ def _configuration(settings: Settings) -> Finding:
     return _good("configuration", f"{len(settings.sources)} source(s) in {where}")
 
 
-def _source(source: Source, others: tuple[Source, ...]) -> Finding:
+def _source(source: Source) -> Finding:
     subject = f"source {source.name}"
 
     def directory() -> Finding:
-        check_directory(source.quantify_directory, name=source.name, others=others)
-        make_backend(source.backend)
+        check_directory(source.quantify_directory, name=source.name)
+        make_backend(source)
         with os.scandir(source.quantify_directory) as entries:
             days = sum(1 for entry in entries if entry.is_dir())
         return _good(subject, f"{source.quantify_directory}: {days} folder(s)")

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from shared.backends import make_backend
+from shared.backends import load_backend, read_config
 from shared.errors import ConfigurationError, UnknownSourceError
 from shared.settings import config_path, load_settings
-from shared.sources import QuantifyConfigData, Source, check_directory
+from shared.sources import (
+    QuantifyConfigData,
+    Source,
+    check_directory,
+    complaints,
+    overlap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from uuid import UUID
-
-    from pydantic import BaseModel
 
 FILE_MODE = 0o600  # broker and catalogue URLs may hold passwords
 LOCK_SUFFIX = ".lock"
@@ -80,13 +84,14 @@ class SyncSources:
         ------
         ConfigurationError
             There is a source of this name; a value is wrong or unknown; no package
-            offers the backend; the directory does not exist, is no directory,
-            equals, contains or lies in that of another source, or has `config` in it.
+            offers the backend; the directory does not exist, is no directory, may
+            not be looked at, overlaps that of another source (see
+            `shared.sources.overlap`), or has `config` in it.
         """
         values: dict[str, Any] = {
             "name": name,
             "backend": backend_identifier,
-            **_config_values(backend_identifier, config_data),
+            **_config_values(backend_identifier, config_data, name=name),
             "default_scope": default_scope,
             "timezone": timezone,
             "attributes": dict(attributes or {}),
@@ -97,7 +102,7 @@ class SyncSources:
             source = Source.model_validate(values)
         except ValidationError as error:
             raise ConfigurationError(
-                f"Source {name!r} can't be added: {_complaints(error, Source)}."
+                f"Source {name!r} can't be added: {complaints(error, Source)}."
             ) from None
         path = config or config_path()
         _refuse_below(path, source.quantify_directory)
@@ -108,7 +113,8 @@ class SyncSources:
                     f"There is a source {name!r} already: choose another name, or "
                     f"remove it first with 'quantify-sync sources remove {name}'."
                 )
-            check_directory(source.quantify_directory, name=name, others=others)
+            check_directory(source.quantify_directory, name=name)
+            _refuse_overlap(source, others)
             lines.extend(["", *_table(source)] if lines else _table(source))
             _refuse_unless(lines, [*others, source])
         return source
@@ -164,6 +170,16 @@ def _refuse_below(path: Path, directory: Path) -> None:
         )
 
 
+def _refuse_overlap(source: Source, others: Sequence[Source]) -> None:
+    for other in others:
+        if wrong := overlap(source, other):
+            raise ConfigurationError(
+                f"{wrong}. Give each source a directory of its own, use source "
+                f"{other.name!r}, or remove it first with "
+                f"'quantify-sync sources remove {other.name}'."
+            )
+
+
 def _refuse_unless(lines: Sequence[str], wanted: Sequence[Source]) -> None:
     """Refuse an edit after which the file would not list just what it should."""
     with contextlib.suppress(tomllib.TOMLDecodeError, ValidationError):
@@ -177,35 +193,14 @@ def _refuse_unless(lines: Sequence[str], wanted: Sequence[Source]) -> None:
 
 
 def _config_values(
-    backend_identifier: str, config_data: Mapping[str, Any]
+    backend_identifier: str, config_data: Mapping[str, Any], *, name: str
 ) -> dict[str, Any]:
     """Check `config_data` with the backend's model; what only it knows is `options`."""
-    model = make_backend(backend_identifier).config_model
-    try:
-        checked = model.model_validate(dict(config_data))
-    except ValidationError as error:
-        raise ConfigurationError(
-            f"config_data of backend {backend_identifier!r} is wrong: "
-            f"{_complaints(error, model)}."
-        ) from None
+    checked = read_config(load_backend(backend_identifier), config_data, name=name)
     common = QuantifyConfigData.model_fields.keys()
-    values = {name: getattr(checked, name) for name in common}
+    values = {field: getattr(checked, field) for field in common}
     options = checked.model_dump(mode="json", exclude={*common}, exclude_none=True)
     return {**values, "options": options}
-
-
-def _complaints(error: ValidationError, model: type[BaseModel]) -> str:
-    told = []
-    for item in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            known = ", ".join(model.model_fields)
-            told.append(f"{where} is not known (known are {known})")
-        elif item["type"] == "missing":
-            told.append(f"{where} is missing")
-        else:
-            told.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(told)
 
 
 @contextlib.contextmanager

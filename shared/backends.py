@@ -10,15 +10,21 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from pydantic import ValidationError
+
 from shared.errors import ConfigurationError
+from shared.sources import QuantifyConfigData, complaints
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
+    from importlib.metadata import EntryPoint
     from pathlib import Path
     from typing import IO
 
     from pydantic import BaseModel
+
+    from shared.sources import Source
 
 GROUP = "quantify_sync.backends"
 
@@ -92,13 +98,21 @@ class Conversion(NamedTuple):
 class Backend(Protocol):
     """How the files of one kind of set-up are read.
 
+    A worker's process makes one for each source, and its threads share it.
+
+    Parameters
+    ----------
+    config
+        The source's directory, set-up and `options`, as an instance of `config_model`.
+
     Attributes
     ----------
     identifier
         Its name in the configuration.
     config_model
         What `config_data` of a source must be; has at least the fields of
-        `shared.sources.QuantifyConfigData`.
+        `shared.sources.QuantifyConfigData`. The further ones are the source's
+        `options`.
     follows
         Whether a running measurement's `dataset.hdf5` is one that Quantify rewrites
         in place, so that a live worker can follow it.
@@ -107,6 +121,8 @@ class Backend(Protocol):
     identifier: str
     config_model: type[BaseModel]
     follows: bool
+
+    def __init__(self, config: Any) -> None: ...
 
     def copy(
         self, path: Path, name: str, *, patience: float
@@ -143,24 +159,79 @@ class Backend(Protocol):
         """
 
 
-def find_backends() -> dict[str, type[Backend]]:
-    """Find the installed backends, by identifier."""
-    return {point.name: point.load() for point in entry_points(group=GROUP)}
+def find_backends() -> dict[str, EntryPoint]:
+    """Find what the installed packages offer, by identifier; none is imported."""
+    return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def make_backend(identifier: str) -> Backend:
-    """Make the backend of this name.
+def load_backend(identifier: str) -> type[Backend]:
+    """Import the backend of this name, and no other: that one may be broken.
 
     Raises
     ------
     ConfigurationError
-        No installed package offers it.
+        No installed package offers it, or the one that does can't be imported.
     """
-    backends = find_backends()
-    if identifier not in backends:
+    points = find_backends()
+    if identifier not in points:
         raise ConfigurationError(
             f"There is no backend {identifier!r} here (installed: "
-            f"{', '.join(sorted(backends)) or 'none'}): install the package that "
+            f"{', '.join(sorted(points)) or 'none'}): install the package that "
             "offers it, or mend `backend` of the source."
         )
-    return backends[identifier]()
+    point = points[identifier]
+    try:
+        backend: type[Backend] = point.load()
+    except Exception as error:  # importing runs a package's code, which may raise any
+        package = point.dist.name if point.dist else point.module
+        raise ConfigurationError(
+            f"Backend {identifier!r} can't be loaded: package {package!r} offers it as "
+            f"{point.value}, which fails with {type(error).__name__}: {error}. Install "
+            f"{package!r} again with what it needs, or mend `backend` of the source."
+        ) from error
+    return backend
+
+
+def read_config(
+    backend: type[Backend], values: Mapping[str, Any], *, name: str
+) -> BaseModel:
+    """Make what a backend is told of a source.
+
+    Parameters
+    ----------
+    backend
+        Whose model checks it.
+    values
+        What a user gave as `config_data`.
+    name
+        Name of the source.
+
+    Raises
+    ------
+    ConfigurationError
+        A value is wrong, missing or unknown.
+    """
+    model = backend.config_model
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"Source {name!r} does not fit backend {backend.identifier!r}: "
+            f"{complaints(error, model)}. Mend its config_data (in the file, what "
+            "only this backend knows is in `options`)."
+        ) from None
+
+
+def make_backend(source: Source) -> Backend:
+    """Make the backend of a source, with its settings.
+
+    Raises
+    ------
+    ConfigurationError
+        It can't be loaded (see `load_backend`), or does not take the source's
+        `options`.
+    """
+    backend = load_backend(source.backend)
+    common = {name: getattr(source, name) for name in QuantifyConfigData.model_fields}
+    values = {**source.options, **common}
+    return backend(read_config(backend, values, name=source.name))

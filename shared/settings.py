@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,7 +25,7 @@ from pydantic_settings import (
 
 from shared.errors import ConfigurationError, UnknownSourceError
 from shared.models import Model
-from shared.sources import Directory, Source
+from shared.sources import Directory, Source, overlap
 from shared.urls import without_password
 
 CONFIG_NAME = "quantify-sync.toml"
@@ -204,6 +205,16 @@ class Settings(BaseSettings):
             if names.count(name) > 1:
                 raise ValueError(
                     f"two sources are called {name!r}; give each its own name"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _directories_are_apart(self) -> Settings:
+        for one, other in combinations(self.sources, 2):
+            if wrong := overlap(one, other):
+                raise ValueError(
+                    f"{wrong}. Remove the [[sources]] table of {one.name!r} or "
+                    f"{other.name!r} from the file, or change its quantify_directory"
                 )
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
@@ -15,14 +16,18 @@ from shared.errors import ConfigurationError
 from shared.models import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import tzinfo
+
+    from pydantic import BaseModel, ValidationError
 
 SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 QUEUE_SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
 
 
 def _expanded(value: object) -> object:
+    if isinstance(value, str) and not value.strip():
+        # Else it would be the folder that the command happens to run in.
+        raise ValueError("an empty text names no folder: write its path")
     return os.path.expanduser(value) if isinstance(value, str) else value  # noqa: PTH111 - a wrong type is for pydantic to refuse
 
 
@@ -122,9 +127,7 @@ class Source(QuantifyConfigData):
         return ZoneInfo(self.timezone) if self.timezone else None
 
 
-def check_directory(
-    directory: Path, *, name: str, others: Iterable[Source] = ()
-) -> None:
+def check_directory(directory: Path, *, name: str) -> None:
     """Refuse a directory that can't be a source's.
 
     Parameters
@@ -133,40 +136,84 @@ def check_directory(
         The data directory wanted.
     name
         Name of the source that wants it.
-    others
-        The sources there are; one called `name` is left out.
 
     Raises
     ------
     ConfigurationError
-        It does not exist, is no directory, or equals, contains or lies in that of
-        another source. Links are looked through for this.
+        It does not exist, is no directory, or this user may not look at it.
     """
-    if not directory.exists():
+    try:
+        mode = directory.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigurationError(
             f"{directory} does not exist: create it, mount the drive, or write the "
             f"right path as quantify_directory of source {name!r}."
-        )
-    if not directory.is_dir():
+        ) from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"This user may not look at {directory} ({error.strerror or error}): give "
+            "this user the right to enter the folders above it, mount the drive "
+            f"again, or write another quantify_directory of source {name!r}."
+        ) from error
+    if not stat.S_ISDIR(mode):
         raise ConfigurationError(
             f"{directory} is no directory: give the folder that holds Quantify's "
             f"day folders (YYYYMMDD) as quantify_directory of source {name!r}."
         )
-    mine = directory.resolve()
-    for other in others:
-        if other.name == name:
-            continue
-        theirs = other.quantify_directory.resolve()
-        if mine == theirs:
-            raise ConfigurationError(
-                f"{directory} is already the directory of source {other.name!r}: "
-                f"use that source, or remove it first with "
-                f"'quantify-sync sources remove {other.name}'."
-            )
-        if mine in theirs.parents or theirs in mine.parents:
-            word = "contains" if mine in theirs.parents else "lies in"
-            raise ConfigurationError(
-                f"{directory} {word} the directory of source {other.name!r} "
-                f"({other.quantify_directory}): every dataset would be synced twice. "
-                "Give each source a directory of its own."
-            )
+
+
+def overlap(one: Source, other: Source) -> str | None:
+    """Say how the directories of two sources overlap, if one machine reads both.
+
+    Two sources that both have a `queue`, and different ones, are read by the workers
+    of two lab machines: there the same path leads to two folders. All others must be
+    apart. Links are looked through; a directory need not be there, as on a central
+    machine without the drive.
+
+    Returns
+    -------
+    str or None
+        What is wrong, and the rule; None if nothing is.
+    """
+    if one.queue and other.queue and one.queue != other.queue:
+        return None
+    # Not Path.resolve(): that raises on links which lead round in a circle.
+    mine = Path(os.path.realpath(one.quantify_directory))
+    theirs = Path(os.path.realpath(other.quantify_directory))
+    if mine == theirs:
+        how = "is also that"
+    elif mine in theirs.parents:
+        how = "contains that"
+    elif theirs in mine.parents:
+        how = "lies in that"
+    else:
+        return None
+    return (
+        f"quantify_directory {one.quantify_directory} of source {one.name!r} {how} of "
+        f"source {other.name!r} ({other.quantify_directory}), so every dataset would "
+        "be stored twice; only sources with different `queue`s may overlap, since "
+        "each is read on a machine of its own"
+    )
+
+
+def complaints(error: ValidationError, model: type[BaseModel]) -> str:
+    """Tell what is wrong with a source's values, without repeating them.
+
+    Parameters
+    ----------
+    error
+        Of the validation.
+    model
+        What they were to be.
+    """
+    told = []
+    for item in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            known = ", ".join(model.model_fields)
+            told.append(f"{where} is not known (known are {known})")
+        elif item["type"] == "missing":
+            told.append(f"{where} is missing")
+        else:
+            told.append(f"{where}: {item['msg'].removeprefix('Value error, ')}")
+    return "; ".join(told)

@@ -52,13 +52,19 @@ class Workplace:
         return Store(self.settings.store)
 
     @cached_property
+    def _backends(self) -> dict[str, Backend]:
+        return {}
+
+    @cached_property
     def name(self) -> str:
         """Who this is, for the history."""
         return f"{socket.gethostname()}:{os.getpid()}"
 
     def backend(self, source: Source) -> Backend:
-        """Return the backend that reads a source's files."""
-        return _backend(source.backend)
+        """Return the backend that reads a source's files, with its settings."""
+        if source.name not in self._backends:
+            self._backends[source.name] = make_backend(source)
+        return self._backends[source.name]
 
     def prepare(self) -> None:
         """Bring the catalogue up to date and tell producers that it answers."""
@@ -69,11 +75,6 @@ class Workplace:
         """Let go of all connections, as before a fork."""
         self.catalogue.dispose()
         self.redis.close()
-
-
-@lru_cache(maxsize=16)
-def _backend(identifier: str) -> Backend:
-    return make_backend(identifier)
 
 
 _only_one = threading.Lock()

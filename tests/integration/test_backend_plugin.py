@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from quantify_sync import SyncSources
-from shared.backends import find_backends, make_backend
+from shared.backends import GROUP, find_backends, make_backend
 from shared.errors import ConfigurationError
+from shared.settings import Settings
+from shared.sources import Source
+from workers.workplace import Workplace
 
 PYPROJECT = """\
 [build-system]
@@ -66,6 +69,9 @@ class CsvBackend:
     config_model = CsvConfigData
     follows = False
 
+    def __init__(self, config):
+        self.config = config
+
     def copy(self, path, name, *, patience):
         return contextlib.nullcontext(CsvCopy(path))
 
@@ -79,7 +85,7 @@ class CsvBackend:
         description = types.SimpleNamespace(
             name=lines[0],
             tags=["from lines"],
-            attributes={"lines": len(lines)},
+            attributes={"columns": len(lines[1].split(self.config.separator))},
             variables=[],
             format="csv",
             points=len(lines) - 1,
@@ -122,6 +128,16 @@ print(json.dumps({
 """
 
 
+def source_of(backend, *, name="lines", options=None):
+    return Source(
+        name=name,
+        backend=backend,
+        quantify_directory="/data",
+        set_up="s",
+        options=options or {},
+    )
+
+
 @pytest.fixture
 def installed(tmp_path):
     """Folder in which the package is installed."""
@@ -142,7 +158,7 @@ def test_a_package_brings_a_backend_that_stores_a_dataset(
 ):
     container = tmp_path / "lines" / "20260302" / "20260302-015602-771-e40978-x"
     container.mkdir(parents=True)
-    (container / "dataset.hdf5").write_text("my run\n1,2\n3,4\n", "utf-8")
+    (container / "dataset.hdf5").write_text("my run\n1,5;2\n3,5;4\n", "utf-8")
     monkeypatch.syspath_prepend(installed)
     config = tmp_path / "quantify-sync.toml"
     config.write_text(f'broker = "{redis_url}"\n', "utf-8")
@@ -176,20 +192,83 @@ def test_a_package_brings_a_backend_that_stores_a_dataset(
     assert source.options == {"separator": ";"}
     assert {"csv", "quantify"} <= set(told["backends"])
     assert (told["name"], told["tags"]) == ("my run", ["from lines"])
-    assert told["attributes"] == {"lines": 3, "set-up": "a set-up"}
+    assert told["attributes"] == {"columns": 2, "set-up": "a set-up"}
     assert told["netcdf"] == "not really netCDF"
 
 
 def test_the_entry_point_is_found_in_this_process_too(installed, monkeypatch):
     monkeypatch.syspath_prepend(installed)
 
-    backend = make_backend("csv")
+    backend = make_backend(source_of("csv"))
 
     assert version("csv-backend") == "1.0"
-    assert backend.config_model(quantify_directory=".", set_up="s").separator == ","
+    assert backend.config.separator == ","
+    assert backend.config.set_up == "s"
+
+
+def test_each_source_has_a_backend_with_its_own_options(installed, monkeypatch):
+    monkeypatch.syspath_prepend(installed)
+    sources = [
+        source_of("csv", name=name, options={"separator": name}) for name in ("a", "b")
+    ]
+    place = Workplace(Settings())
+
+    made = [place.backend(source) for source in (*sources, *sources)]
+
+    assert [backend.config.separator for backend in made] == ["a", "b", "a", "b"]
+    assert made[:2] == made[2:]
+
+
+def test_options_that_the_backend_does_not_know_are_told(installed, monkeypatch):
+    monkeypatch.syspath_prepend(installed)
+
+    with pytest.raises(ConfigurationError, match=r"'lines'.*csv.*sep is not known"):
+        make_backend(source_of("csv", options={"sep": ";"}))
+    with pytest.raises(ConfigurationError, match=r"'lines'.*quantify.*sep is not"):
+        make_backend(source_of("quantify", options={"sep": ";"}))
 
 
 def test_what_is_not_installed_is_told_with_what_is():
     assert "csv" not in find_backends()
     with pytest.raises(ConfigurationError, match=r"installed: .*quantify"):
-        make_backend("csv")
+        make_backend(source_of("csv"))
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """Packages whose backends can't be loaded, each for another reason."""
+    site = tmp_path / "broken"
+    info = site / "lab_package-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Name: lab-package\nVersion: 1.0\n", "utf-8")
+    (site / "lab_package_raising.py").write_text("1 / 0\n", "utf-8")
+    (info / "entry_points.txt").write_text(
+        f"[{GROUP}]\n"
+        "gone = lab_package_gone:Backend\n"
+        "renamed = shared.backends:NoSuchBackend\n"
+        "raising = lab_package_raising:Backend\n",
+        "utf-8",
+    )
+    monkeypatch.syspath_prepend(site)
+
+
+def test_a_broken_package_leaves_the_other_backends_alone(broken):
+    assert make_backend(source_of("quantify")).identifier == "quantify"
+    with pytest.raises(ConfigurationError, match=r"installed: .*gone.*quantify"):
+        make_backend(source_of("csv"))
+
+
+@pytest.mark.parametrize(
+    ("identifier", "why"),
+    [
+        ("gone", "ModuleNotFoundError: No module named 'lab_package_gone'"),
+        ("renamed", "AttributeError: .*NoSuchBackend"),
+        ("raising", "ZeroDivisionError"),
+    ],
+)
+def test_a_backend_that_cannot_be_loaded_names_its_package(broken, identifier, why):
+    with pytest.raises(
+        ConfigurationError,
+        match=f"'{identifier}' can't be loaded.*{why}.*Install 'lab-package' again",
+    ):
+        make_backend(source_of(identifier))

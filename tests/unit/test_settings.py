@@ -80,6 +80,9 @@ def test_a_file_that_is_named_must_be_there(tmp_path, monkeypatch):
         (source(queue="a b"), "no queue suffix"),
         (source(set_upp="s"), "set_upp"),
         (source() + source(), "two sources are called 'fridge'"),
+        (source(quantify_directory=""), "an empty text names no folder"),
+        (source(quantify_directory="  "), "an empty text names no folder"),
+        ("live_dir = ''", "live_dir: an empty text names no folder"),
     ],
 )
 def test_what_is_wrong_is_named(written, text, told):
@@ -141,6 +144,66 @@ def test_no_password_is_in_a_complaint(written):
         load_settings(path)
 
     assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "how"),
+    [
+        ("/data", "/data", "is also that"),
+        ("/data", "/data/../data/", "is also that"),
+        ("/data", "/data/a", "contains that"),
+        ("/data/a", "/data", "lies in that"),
+    ],
+)
+@pytest.mark.parametrize(
+    "queues", [({}, {}), ({"queue": "a"}, {}), ({"queue": "a"}, {"queue": "a"})]
+)
+def test_directories_that_one_machine_reads_are_apart(
+    written, first, second, how, queues
+):
+    path = written(
+        source(name="one", quantify_directory=first, **queues[0])
+        + source(name="two", quantify_directory=second, **queues[1])
+    )
+
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(path)
+
+    told = str(raised.value)
+    assert str(path) in told
+    assert f"of source 'one' {how} of source 'two'" in told
+    assert "Remove the [[sources]] table of 'one' or 'two' from the file" in told
+
+
+def test_links_are_looked_through_to_compare_directories(written, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data", target_is_directory=True)
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    apart = source(name="one", quantify_directory=(tmp_path / "data").as_posix())
+    apart += source(name="two", quantify_directory=(tmp_path / "round").as_posix())
+    linked = source(name="three", quantify_directory=(tmp_path / "link").as_posix())
+
+    assert len(load_settings(written(apart)).sources) == 2
+    with pytest.raises(ConfigurationError, match="is also that of source 'three'"):
+        load_settings(written(apart + linked))
+
+
+def test_lab_machines_with_queues_of_their_own_may_have_the_same_path(written):
+    path = written(
+        source(name="one", quantify_directory="~/quantify-data", queue="a")
+        + source(name="two", quantify_directory="~/quantify-data", queue="b")
+    )
+
+    assert [s.queue for s in load_settings(path).sources] == ["a", "b"]
+
+
+def test_directories_whose_names_only_begin_alike_are_apart(written):
+    path = written(
+        source(name="one", quantify_directory="/data")
+        + source(name="two", quantify_directory="/data2")
+    )
+
+    assert len(load_settings(path).sources) == 2
 
 
 def test_an_unknown_source_says_how_to_add_it(written):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -153,8 +154,32 @@ def test_a_name_that_is_taken_says_how_to_free_it(create):
 def test_the_same_directory_twice_is_refused(create, tmp_path):
     create("one")
 
-    with pytest.raises(ConfigurationError, match="already the directory of source"):
+    with pytest.raises(ConfigurationError, match=r"is also that of .*'one'.*remove"):
         create("two", directory=tmp_path / "one")
+
+
+def test_the_same_directory_with_another_queue_is_another_machines(create, tmp_path):
+    create("one", queue="a")
+    create("two", queue="b", directory=tmp_path / "one")
+
+    with pytest.raises(ConfigurationError, match="is also that of source 'two'"):
+        create("three", queue="b", directory=tmp_path / "one")
+
+
+def test_a_file_that_is_refused_says_itself_what_to_edit(config, create, written):
+    table = written[written.index("[[sources]]") : written.index("[sources.attr")]
+    config.write_text(written + table.replace('"old"', '"copy"', 1), "utf-8")
+    before = config.read_text("utf-8")
+
+    for edit in (
+        lambda: SyncSources.remove("copy", config=config),
+        lambda: SyncSources.list(config=config),
+        lambda: create("new"),
+    ):
+        with pytest.raises(ConfigurationError, match="table of 'old' or 'copy'") as one:
+            edit()
+        assert str(config) in str(one.value)
+    assert config.read_text("utf-8") == before
 
 
 @pytest.mark.parametrize(
@@ -172,7 +197,7 @@ def test_a_link_to_another_sources_directory_is_refused(create, tmp_path):
     create("one")
     (tmp_path / "link").symlink_to(tmp_path / "one", target_is_directory=True)
 
-    with pytest.raises(ConfigurationError, match="already the directory"):
+    with pytest.raises(ConfigurationError, match="is also that of source 'one'"):
         create("two", directory=tmp_path / "link")
 
 
@@ -192,11 +217,27 @@ def test_a_directory_that_is_not_there_or_none_is_refused(config, tmp_path):
     assert not config.exists()
 
 
+def test_a_directory_that_may_not_be_looked_at_is_told(create, tmp_path, monkeypatch):
+    # Whoever runs the tests may be allowed to look everywhere.
+    hidden, look = tmp_path / "hidden", Path.stat
+
+    def refuse(path, **how):
+        if path == hidden:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+
+    with pytest.raises(ConfigurationError, match=r"may not look at .*hidden.*right"):
+        create("hidden")
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [
         ({"set_upp": "s"}, "known are quantify_directory, set_up, is_server_folder"),
         ({"set_up": ""}, "set_up"),
+        ({"quantify_directory": ""}, "an empty text names no folder"),
         ({"is_server_folder": "perhaps"}, "is_server_folder"),
     ],
 )

@@ -21,11 +21,20 @@ HDF5_SUFFIXES = (".hdf5", ".h5", ".hdf")
 
 
 class QuantifyBackend:
-    """Reads what `MeasurementControl` and Quantify's analyses write."""
+    """Reads what `MeasurementControl` and Quantify's analyses write.
+
+    Parameters
+    ----------
+    config
+        What the source says.
+    """
 
     identifier = "quantify"
     config_model = QuantifyConfigData
     follows = True
+
+    def __init__(self, config: QuantifyConfigData) -> None:
+        self.config = config
 
     def copy(
         self, path: Path, name: str, *, patience: float

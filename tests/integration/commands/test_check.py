@@ -83,10 +83,10 @@ def test_directories_within_each_other_are_told(configured, quantify_directory):
             f'quantify_directory = "{inner.as_posix()}"\n'
         )
 
-    told = complaints()
+    told = complaints()["configuration"]
 
-    assert "contains the directory" in told["source fridge"]
-    assert "lies in the directory" in told["source inner"]
+    assert "of source 'fridge' contains that of source 'inner'" in told
+    assert f"The configuration in {configured}" in told
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
@@ -104,6 +104,12 @@ def test_an_unknown_backend_is_told(configured):
     change(configured, 'name = "fridge"', 'name = "fridge"\nbackend = "labber"')
 
     assert "There is no backend 'labber'" in complaints()["source fridge"]
+
+
+def test_options_that_the_backend_does_not_know_are_told(configured):
+    change(configured, 'name = "fridge"', 'name = "fridge"\noptions = { sep = ";" }')
+
+    assert "sep is not known" in complaints()["source fridge"]
 
 
 def test_a_broker_that_is_away_is_told(configured, settings):
