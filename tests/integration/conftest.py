@@ -13,6 +13,7 @@ import time
 import urllib.request
 import uuid
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -30,6 +31,11 @@ def _postgres_binaries() -> Path | None:
     return found[0].parent if found else None
 
 
+def _unavailable(why: str) -> NoReturn:
+    """End a test that has no PostgreSQL; in CI there has to be one."""
+    (pytest.fail if IN_CI else pytest.skip)(why)
+
+
 def _give_away(folder: Path) -> str | None:
     """Give `folder` to whom the server may run as: it refuses to run as root."""
     if os.geteuid() != 0:
@@ -38,7 +44,7 @@ def _give_away(folder: Path) -> str | None:
         with contextlib.suppress(LookupError):
             shutil.chown(folder, user)
             return user
-    return pytest.skip("PostgreSQL does not run as root, and there is no other user")
+    _unavailable("PostgreSQL does not run as root, and there is no other user")
 
 
 def _free_port() -> int:
@@ -65,7 +71,7 @@ def postgres_server():
     """`host:port` of a PostgreSQL server of this test run's own."""
     binaries = _postgres_binaries()
     if binaries is None:
-        (pytest.fail if IN_CI else pytest.skip)("PostgreSQL's server is not installed")
+        _unavailable("PostgreSQL's server is not installed")
     folder = Path(tempfile.mkdtemp(prefix="quantify-sync-postgres-"))
     data, log, port = folder / "data", folder / "log", _free_port()
     common = {"user": _give_away(folder), "cwd": folder, "stdin": subprocess.DEVNULL}
