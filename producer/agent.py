@@ -241,6 +241,12 @@ class SourceAgent:
 
     def _compared(self, batch: Batch, now: float, wall: float) -> None:
         self._status.listed(seen.tuid for seen in batch.seen)
+        answers = batch.answers
+        if not self._status.swept:
+            # Said of running measurements before this start, and followed by others.
+            stale = [tuid for tuid, said in answers.items() if said.kind == "live"]
+            self._reach(lambda: self._announcer.forget(stale))
+            answers = {t: said for t, said in answers.items() if said.kind != "live"}
         for seen in batch.seen:
             if not self._status.swept and self._is_live(seen, wall):
                 age = wall - seen.mtime_us / 1e6
@@ -248,7 +254,7 @@ class SourceAgent:
                 self._ledger.written(
                     seen.tuid, seen.folder, now - age, wall=wall, followed=followed
                 )
-            answer = batch.answers.get(seen.tuid)
+            answer = answers.get(seen.tuid)
             self._ledger.found(seen, answer, now, wall=wall)
 
     def _is_live(self, seen: Seen, wall: float) -> bool:

@@ -116,6 +116,11 @@ class Announcer:
                 found |= answers.read(self._redis, self._source, part, mark)
         return found
 
+    def forget(self, tuids: Sequence[str]) -> None:
+        """Take answers back: they are asked for anew."""
+        with reaching(self._url):
+            answers.forget(self._redis, self._source, tuids)
+
     def queued(self, tuids: Sequence[str]) -> set[str]:
         """Tell for which datasets a task waits already."""
         with reaching(self._url):

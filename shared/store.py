@@ -29,7 +29,7 @@ from shared.errors import (
 from shared.urls import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 CHUNK_BYTES = 8 << 20  # read, and sent as one part of a larger object, at a time
 PARTS_AT_ONCE = 4  # at most CHUNK_BYTES each in memory
@@ -251,6 +251,27 @@ class Store:
         with self._errors_translated("list", prefix):
             for batch in obstore.list(self._objects, prefix or None):
                 yield from map(_info, batch)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Name what lies right below `prefix` and has objects below it.
+
+        Parameters
+        ----------
+        prefix
+            Whole segments, as in `list`.
+
+        Returns
+        -------
+        sequence of str
+            With the prefix; empty where there is nothing.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the store does not answer.
+        """
+        with self._errors_translated("list", prefix):
+            return obstore.list_with_delimiter(self._objects, prefix)["common_prefixes"]
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is no error.

@@ -126,7 +126,11 @@ def _not_stored(
     wanted: list[Sighting] = []
     for seen in sightings:
         action = decide(
-            seen.fingerprint, why, known.get(seen.tuid), running=seen.tuid in running
+            seen.fingerprint,
+            why,
+            known.get(seen.tuid),
+            running=seen.tuid in running,
+            followed=seen.tuid in now.followed,
         )
         if action is Action.CONFIRM:
             stored[seen.tuid] = seen.fingerprint
@@ -140,6 +144,7 @@ def _known(row: queries.Answer, store: str) -> Known:
     return Known(
         fingerprint=row.fingerprint,
         live=row.state is State.LIVE,
+        left=row.followed,
         here=row.store == store,
         described=row.sidecar_version == row.version,
         failed=row.state is State.FAILED,

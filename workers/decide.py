@@ -27,6 +27,8 @@ class Known(NamedTuple):
         Of the state that is stored.
     live
         It was stored while it was running.
+    left
+        What was stored of it then is without the `dataset.hdf5` that its follower had.
     here
         Its objects are in the store that is in use now.
     described
@@ -39,13 +41,21 @@ class Known(NamedTuple):
 
     fingerprint: str | None
     live: bool
+    left: bool
     here: bool
     described: bool
     failed: bool
     mendable: bool
 
 
-def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) -> Action:
+def decide(
+    fingerprint: str,
+    why: Why,
+    known: Known | None,
+    *,
+    running: bool,
+    followed: bool = False,
+) -> Action:
     """Decide what to do about one announced dataset.
 
     Parameters
@@ -58,6 +68,8 @@ def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) ->
         What the catalogue has; None without a row.
     running
         Whether the dataset's pulse is still there, or a live worker follows it.
+    followed
+        Whether a live worker follows it.
 
     Returns
     -------
@@ -71,6 +83,7 @@ def decide(fingerprint: str, why: Why, known: Known | None, *, running: bool) ->
         and known.described
         and not known.failed
         and not known.mendable
+        and (followed or not known.left)
     )
     # Stored while it ran, and not running any more: its end is still to be told.
     ended = known is not None and known.live and not running

@@ -149,6 +149,7 @@ class Draft:
             state=outcome.state,
             ended=outcome.ended,
             fingerprint=listing.fingerprint,
+            followed=self.followed,
             defects=(
                 *(defect for stored in kept for defect in stored.defects),
                 *(

@@ -120,7 +120,12 @@ class FileKeeper:
             raise
         except (OSError, QuantifySyncError) as error:
             logger.debug("%s can't be described just now: %s", path, error)
-        return Stored(self._good_copy(entry.path), description)
+        paths = (entry.path, entry.path + DAMAGED_SUFFIX, RECOVERED_FILE)
+        return Stored(
+            tuple(record for path in paths for record in self._kept(path)),
+            description,
+            tuple(defect for path in paths for defect in self._known_defects(path)),
+        )
 
     def keep(self, entry: Entry, *, reread: bool) -> Stored:
         """Make the store hold a file as it is on disk.

@@ -31,6 +31,7 @@ from workers.container import find_container
 from workers.draft import Draft
 from workers.files import UNREADABLE
 from workers.lease import leases
+from workers.memory import StoreMemory
 from workers.sidecar import write_sidecars
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ class _Batch:
         self._why = why
         self._ended = ended
         self._otherwise: dict[str, Listing] = {}
+        self._memory = StoreMemory(place, source.name)
 
     def run(self, sightings: Sequence[Sighting]) -> Outcomes:
         tuids = [seen.tuid for seen in sightings]
@@ -230,8 +232,11 @@ class _Batch:
                 return None
             followed = seen.tuid in now.followed
             running = seen.tuid in now.running or followed
-            if known and self._is_stored(known, listing, running=running):
+            if known and self._is_stored(known, listing, now):
                 return _Ready(known, known, described, unchanged=True)
+            row, known = known, self._memory.recall(seen.tuid, known)
+            if known and known is not row and self._is_stored(known, listing, now):
+                return _Ready(known, known, described=False, unchanged=True)
             draft = Draft(
                 place=self._place,
                 source=self._source,
@@ -258,13 +263,16 @@ class _Batch:
         )
 
     def _is_stored(
-        self, known: DatasetRecord, listing: Listing, *, running: bool
+        self, known: DatasetRecord, listing: Listing, now: presence.Now
     ) -> bool:
+        followed = known.alt_uid in now.followed
+        running = known.alt_uid in now.running or followed
         return (
             known.fingerprint == listing.fingerprint
             and known.store == self._place.store.identity
             and known.state is not State.FAILED
             and (known.state is not State.LIVE or running)
+            and (followed or not known.followed)
             and self._why != "settled"
             and all(defect.kind != UNREADABLE for defect in known.defects)
         )

@@ -109,6 +109,7 @@ class Dataset(Base):
     state: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     ended: Mapped[str | None]
     fingerprint: Mapped[str | None]
+    followed: Mapped[bool]
     version: Mapped[int]
     sidecar_version: Mapped[int]
     tags: Mapped[list[Any]]

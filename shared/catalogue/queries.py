@@ -33,6 +33,7 @@ class Answer(NamedTuple):
     """What a dataset's row answers an announcement with; `defects` by kind."""
 
     fingerprint: str | None
+    followed: bool
     state: State
     version: int
     sidecar_version: int
@@ -123,6 +124,7 @@ def answers(session: Session, source: str, tuids: Sequence[str]) -> dict[str, An
         select(
             Dataset.alt_uid,
             Dataset.fingerprint,
+            Dataset.followed,
             Dataset.state,
             Dataset.version,
             Dataset.sidecar_version,
@@ -131,15 +133,16 @@ def answers(session: Session, source: str, tuids: Sequence[str]) -> dict[str, An
         ).where(Dataset.source == source, Dataset.alt_uid.in_(tuids))
     )
     return {
-        tuid: Answer(
-            fingerprint,
-            State(state),
-            version,
-            sidecar_version,
-            store,
-            tuple(defect["kind"] for defect in defects),
+        row.alt_uid: Answer(
+            row.fingerprint,
+            row.followed,
+            State(row.state),
+            row.version,
+            row.sidecar_version,
+            row.store,
+            tuple(defect["kind"] for defect in row.defects),
         )
-        for tuid, fingerprint, state, version, sidecar_version, store, defects in rows
+        for row in rows
     }
 
 

@@ -139,6 +139,8 @@ class DatasetSummary(_StorableModel):
         Identity of the store that holds the files.
     fingerprint
         Of the container as it was stored; None asks for a new upload.
+    followed
+        It was stored while a live worker followed it: without its last `dataset.hdf5`.
     version
         Grows by one with each commit; 0 before the first.
     points, filled
@@ -158,6 +160,7 @@ class DatasetSummary(_StorableModel):
     state: State
     ended: Ended | None = None
     fingerprint: str | None = None
+    followed: bool = False
     version: int = 0
     tags: tuple[str, ...] = ()
     attributes: dict[str, JsonValue] = Field(default_factory=dict)

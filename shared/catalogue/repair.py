@@ -139,7 +139,9 @@ def restore(session: Session, record: DatasetRecord) -> bool:
     bool
         False if the catalogue has this version or a newer one, which then stays.
     """
-    known = session.scalar(select(Dataset.version).where(Dataset.id == record.id))
+    known = session.scalar(
+        select(Dataset.version).where(Dataset.id == record.id).with_for_update()
+    )
     if known is not None and known >= record.version:
         return False
     session.execute(delete(Dataset).where(Dataset.id == record.id))

@@ -95,7 +95,7 @@ def child(process, words):
     return min(found, default=None)
 
 
-def measure(directory, name="new"):
+def measure(directory, name="new", *, points=3):
     values = [0.5, 1.5, 2.5]
     measurement = Measurement(
         directory,
@@ -104,7 +104,7 @@ def measure(directory, name="new"):
         ys=[Variable("y", "Y", "V", values)],
     )
     measurement.begin()
-    measurement.write(len(values))
+    measurement.write(points)
     return measurement.tuid
 
 
@@ -282,6 +282,22 @@ def test_ctrl_c_stops_everything_in_time_while_a_backlog_is_stored(tmp_path):
         up.process.kill()
         up.process.wait()
     assert len(records(up.data_dir)) > 8
+
+
+def test_once_stores_a_run_as_it_is_that_was_followed_until_ctrl_c(start_up):
+    up = start_up()
+    tuid = measure(up.directory, "unfinished", points=2)
+    followed = up.data_dir / "live" / "fridge" / tuid / "current"
+    wait_for(followed.exists)
+    wait_for(lambda: up.state(tuid) == "live")
+    up.interrupt()
+    once = run("up", "--once", at(up.data_dir))
+    assert once.returncode == 0, once.stdout + once.stderr
+    record = records(up.data_dir)[tuid]
+    assert record.state == "live"
+    (original,) = up.directory.glob(f"*/{tuid}*/dataset.hdf5")
+    key = record.file("dataset.hdf5").key
+    assert (up.data_dir / "store" / key).read_bytes() == original.read_bytes()
 
 
 def test_a_killed_up_leaves_no_process_and_no_lock(start_up):

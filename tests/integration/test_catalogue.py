@@ -244,7 +244,13 @@ def test_a_batch_is_answered_by_what_the_rows_say(catalogue):
         )
     assert found == {
         TUID: queries.Answer(
-            "f1", State.SYNCED, 1, 0, "file:///srv/quantify", ("unreadable",)
+            fingerprint="f1",
+            followed=False,
+            state=State.SYNCED,
+            version=1,
+            sidecar_version=0,
+            store="file:///srv/quantify",
+            defects=("unreadable",),
         )
     }
 

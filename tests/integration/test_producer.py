@@ -605,6 +605,17 @@ def test_an_unanswered_dataset_is_announced_again(lab):
     lab.until(lambda: len(lab.about(tuid_of(container))) >= 2)
 
 
+def test_a_run_stored_while_it_ran_before_the_start_is_asked_for_again(lab):
+    """Its follower may have had its data, and is gone."""
+    container = measure(lab.root)
+    listing = list_container(container)
+    tuid = tuid_of(container)
+    answers.confirm(lab.redis, SOURCE, MARK, {tuid: listing.fingerprint}, live={tuid})
+    lab.start()
+    lab.until(lambda: lab.about(tuid))
+    assert answers.read(lab.redis, SOURCE, [tuid], MARK) == {}
+
+
 def test_what_nobody_answers_for_is_shown_until_somebody_does(tmp_path, redis_url):
     often = Timings(backoff_first=0.05, backoff_last=0.05)
     lab = Lab(tmp_path, redis_url, timings=often)

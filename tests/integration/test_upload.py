@@ -470,6 +470,41 @@ class TestRunning:
         assert (record.filled, record.points) == (17, 40)
         assert answer_of(place, container).kind == "live"
 
+    def test_a_run_left_to_its_follower_is_stored_as_it_is_once_that_one_is_gone(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / UNFINISHED
+        self.pulse(place, container)
+        name = keys.follow("fridge", container.name[:26])
+        place.redis.set(name, "another")
+        upload(place, announce(container))
+        record = record_of(container)
+        assert (record.state, record.followed) == (State.LIVE, True)
+        assert record.file("dataset.hdf5") is None
+        assert upload(place, announce(container)) is Result.UNCHANGED
+        place.redis.delete(name)
+        assert upload(place, announce(container)) is Result.STORED
+        record = record_of(container)
+        assert (record.state, record.followed) == (State.LIVE, False)
+        original = (container / "dataset.hdf5").read_bytes()
+        assert stored_bytes(place, record, "dataset.hdf5") == original
+        assert upload(place, announce(container)) is Result.UNCHANGED
+
+    def test_a_damaged_file_that_is_followed_stays_what_it_is(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / HALF
+        upload(place, announce(container))
+        before = record_of(container)
+        self.pulse(place, container)
+        name = keys.follow("fridge", container.name[:26])
+        place.redis.set(name, "another")
+        (container / "notes.txt").write_text("why")
+        upload(place, announce(container))
+        record = record_of(container)
+        assert record.file("dataset.hdf5") == before.file("dataset.hdf5")
+        assert record.defects == before.defects
+
     def test_a_live_run_whose_writes_stopped_becomes_synced_without_a_change(
         self, place, quantify_directory, announce, record_of
     ):
@@ -667,7 +702,7 @@ class TestElsewhere:
         other.close()
 
     def test_a_catalogue_restored_from_a_backup_voids_the_answers(
-        self, place, quantify_directory, announce, tmp_path
+        self, place, quantify_directory, announce, record_of, tmp_path
     ):
         first, second = quantify_directory / LINE, quantify_directory / GRID
         upload(place, announce(first))
@@ -676,6 +711,7 @@ class TestElsewhere:
         backup = tmp_path / "backup.sqlite"
         shutil.copy(path, backup)
         upload(place, announce(second))
+        lost = record_of(second)
         place.catalogue.dispose()
         for leftover in path.parent.glob("catalogue.sqlite*"):
             leftover.unlink()
@@ -683,8 +719,12 @@ class TestElsewhere:
         place.prepare()
         assert answer_of(place, first) is None
         assert answer_of(place, second) is None
+        assert record_of(second) is None
         assert upload(place, announce(first)) is Result.UNCHANGED
-        assert upload(place, announce(second)) is Result.STORED
+        # The store's description of it is newer than the catalogue.
+        assert upload(place, announce(second)) is Result.UNCHANGED
+        assert record_of(second) == lost
+        assert answer_of(place, second).kind == "synced"
 
     def test_a_damaged_file_in_a_new_store_does_not_hide_the_good_copy_of_the_old(
         self, place, quantify_directory, announce, record_of, tmp_path

@@ -6,7 +6,13 @@ from workers.decide import Action, Known, decide, wants_follower
 
 F, G = "f" * 32, "e" * 32
 STORED = Known(
-    fingerprint=F, live=False, here=True, described=True, failed=False, mendable=False
+    fingerprint=F,
+    live=False,
+    left=False,
+    here=True,
+    described=True,
+    failed=False,
+    mendable=False,
 )
 
 
@@ -49,6 +55,13 @@ def test_a_run_stored_live_is_confirmed_while_it_runs_and_looked_at_when_it_ende
     live = STORED._replace(live=True)
     assert decide(F, "scan", live, running=True) is Action.CONFIRM
     assert decide(F, "scan", live, running=False) is Action.UPLOAD
+
+
+def test_a_run_that_was_left_to_its_follower_is_stored_once_that_one_is_gone():
+    left = STORED._replace(live=True, left=True)
+    confirmed = decide(F, "scan", left, running=True, followed=True)
+    assert confirmed is Action.CONFIRM
+    assert decide(F, "scan", left, running=True, followed=False) is Action.UPLOAD
 
 
 @pytest.mark.parametrize(

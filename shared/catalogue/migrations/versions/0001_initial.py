@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("state", _NAME, nullable=False),
         sa.Column("ended", sa.Text),
         sa.Column("fingerprint", sa.Text),
+        sa.Column("followed", sa.Boolean, nullable=False),
         sa.Column("version", sa.Integer, nullable=False),
         sa.Column("sidecar_version", sa.Integer, nullable=False),
         sa.Column("tags", sa.JSON, nullable=False),
