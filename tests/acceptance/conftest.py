@@ -334,17 +334,18 @@ class Onlooker:
         while not self._stop.wait(random.uniform(0, 0.01)):
             runs = [run for w in list(self.writers) for run in list(w.runs.values())]
             running = [run for run in runs if not run.over]
-            if not running:
-                continue
-            run = random.choice(running)
-            began = time.monotonic()
-            try:
-                state = self._stack.replica(run)
-            except Exception as error:  # noqa: BLE001 - told by the test
-                self.failures.append((run, error))
-                continue
-            if state is not None:
-                self.readings.setdefault(run.tuid, []).append(Reading(began, state))
+            for run in random.sample(running, len(running)):
+                self._look_at(run)
+
+    def _look_at(self, run):
+        began = time.monotonic()
+        try:
+            state = self._stack.replica(run)
+        except Exception as error:  # noqa: BLE001 - told by the test
+            self.failures.append((run, error))
+            return
+        if state is not None:
+            self.readings.setdefault(run.tuid, []).append(Reading(began, state))
 
     def stop(self):
         self._stop.set()

@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from shared import keys
+from shared.broker import make_app
 
 RESUMING = 15  # seconds that a killed live worker may delay the replica
 HANDING_OVER = 1  # seconds from TERM until a run is free for another worker
@@ -31,7 +32,7 @@ SOURCES = {
     "slow": ("slow_points", "--pause", 5),
     "midnight": ("over_midnight", "line"),
     "ahead": ("by_a_clock_ahead",),
-    "server": ("grid", "line"),
+    "server": ("grid", "line", "--interval", 1),  # looked at now and then only
 }
 """Source → what is measured there."""
 
@@ -114,7 +115,7 @@ def test_whoever_reads_a_replica_at_any_moment_sees_a_state_of_the_source(
         readings = measured.readings.get(run.tuid, [])
         ages = [live.how_old(reading, run) for reading in readings]
         assert None not in ages
-        if run.source != "server":  # it is only looked at now and then
+        if run.source != "server":
             assert max(ages, default=0) <= 1
         seen = {repr(live.rows(reading.state)) for reading in readings}
         assert len(seen) > 1 or kind == "inner"  # it moved while it was looked at
@@ -278,6 +279,31 @@ def test_a_file_damaged_right_after_a_kill_of_the_live_worker_is_recovered(
     assert record.ended == "quiet"
     assert "recovered" in {defect.kind for defect in record.defects}
     assert live.rows(stack.replica(run)) in [state.rows for state in run.states]
+
+
+def test_flower_is_told_how_far_a_run_is(stack, endless, live):
+    """By the events that Flower listens to, as its state shows them."""
+    app, told = make_app(stack.broker), []
+    state = app.events.State()
+
+    def listen(event):
+        state.event(event)
+        told.append(event)
+
+    with app.connection_for_read() as connection:
+        handlers = {"task-progress": listen}
+        receiver = app.events.Receiver(connection, handlers=handlers)
+        deadline = time.monotonic() + 30
+        for _ in receiver.consume(limit=None, timeout=None, wakeup=False):
+            if len(told) > 1 or time.monotonic() > deadline:
+                break
+    app.close()
+    first, second = told
+    assert 0 < first["current"] < second["current"] < first["total"] == 2000
+    assert second["points_per_second"] > 0
+    assert second["expected_end"] > time.time()
+    assert state.tasks[first["uuid"]].state == "PROGRESS"
+    finish(stack, endless)
 
 
 def test_a_worker_of_a_source_s_own_queues_alone_follows_and_stores_its_runs(

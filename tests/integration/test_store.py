@@ -73,6 +73,14 @@ def test_an_empty_object_is_an_object(store):
     assert store.get("empty") == b""
 
 
+def test_folders_right_below_a_prefix_are_named(store):
+    for key in ("a/day/one/x", "a/day/one/deep/y", "a/day/t w%25o/z", "a/day/file"):
+        store.put_bytes(key, b"1")
+    assert sorted(store.folders("a/day")) == ["a/day/one", "a/day/t w%25o"]
+    assert list(store.folders("a/day/one/x")) == []
+    assert list(store.folders("nothing/here")) == []
+
+
 @pytest.mark.parametrize("kind", ["path", "file", "memory"])
 def test_a_large_file_is_sent_whole_in_parts(store, tmp_path, kind):
     content = os.urandom(LARGE)
