@@ -89,10 +89,21 @@ class Description(Protocol):
 
 
 class Conversion(NamedTuple):
-    """A file read and turned into NetCDF4."""
+    """A file read and turned into NetCDF4.
+
+    Attributes
+    ----------
+    description
+        What it says of its dataset.
+    netcdf
+        The NetCDF4 file.
+    complaints
+        What is wrong with it all the same, a sentence each.
+    """
 
     description: Description
     netcdf: bytes
+    complaints: tuple[str, ...] = ()
 
 
 class Backend(Protocol):

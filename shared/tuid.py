@@ -63,6 +63,18 @@ def parse_container(folder: str) -> ContainerName | None:
     return ContainerName(match[1], match[2] or "") if match else None
 
 
+def began(tuid: str) -> datetime | None:
+    """When a TUID says that its measurement began: naive, to the millisecond.
+
+    None for what is no moment on the calendar (`20991399-…` can be made by hand).
+    """
+    try:
+        naive = datetime.strptime(tuid[:19] + "000", "%Y%m%d-%H%M%S-%f")  # noqa: DTZ007 - its zone is not in it
+    except ValueError:
+        return None
+    return naive if naive.year in YEARS else None
+
+
 def collected(tuid: str, timezone: tzinfo | None = None) -> datetime:
     """When the measurement began.
 
@@ -76,18 +88,16 @@ def collected(tuid: str, timezone: tzinfo | None = None) -> datetime:
     Returns
     -------
     datetime
-        Aware, in `timezone`, to the millisecond. A TUID that is no date on the
-        calendar (`20991399-…` can be made by hand) gives 1 January 1970 UTC.
+        Aware, in `timezone`, to the millisecond. A TUID that is no moment gives the
+        beginning of its day, and one whose day there is not 1 January 1970 UTC.
     """
+    naive = began(tuid) or began(f"{tuid[:8]}-000000-000")
     try:
-        naive = datetime.strptime(tuid[:19] + "000", "%Y%m%d-%H%M%S-%f")  # noqa: DTZ007 - the zone comes next
-        if naive.year not in YEARS:
-            return datetime.fromtimestamp(0, UTC)
-        return (
-            naive.astimezone() if timezone is None else naive.replace(tzinfo=timezone)
-        )
+        if naive is not None and timezone is None:
+            return naive.astimezone()
     except (ValueError, OverflowError, OSError):
-        return datetime.fromtimestamp(0, UTC)
+        naive = None
+    return naive.replace(tzinfo=timezone) if naive else datetime.fromtimestamp(0, UTC)
 
 
 def dataset_id(source: str, tuid: str) -> UUID:

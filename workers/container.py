@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,23 @@ def find_moved(source: Source, tuid: str) -> Path:
         if named and named.tuid == tuid and (container / DATASET_FILE).is_file():
             return container
     raise NotFoundError(f"{day} has no container of {tuid} with a dataset any more.")
+
+
+def second_folders(container: Path) -> list[str]:
+    """Name the other containers of the same TUID in the same day, in wire form."""
+    own = parse_container(container.name)
+    try:
+        names = os.listdir(container.parent)  # noqa: PTH208 - names are all it takes
+    except OSError:
+        return []
+    return sorted(
+        to_wire(name)
+        for name in names
+        if own
+        and name.startswith(own.tuid)
+        and name != container.name
+        and parse_container(name)
+    )
 
 
 def _by_normal_form(container: Path) -> Path:

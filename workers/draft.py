@@ -23,8 +23,9 @@ from shared.errors import FileBusyError
 from shared.fingerprint import DATASET_FILE, list_container
 from shared.names import printable
 from shared.storekeys import dataset_prefix
-from shared.tuid import collected, dataset_id, parse_container
+from shared.tuid import began, collected, dataset_id, parse_container
 from workers.completion import Outcome, completion
+from workers.container import second_folders
 from workers.files import UNDESCRIBED, FileKeeper, Stored
 from workers.live.folder import accepted_copy
 
@@ -156,6 +157,7 @@ class Draft:
                     Defect(path=odd.path, kind=odd.kind, detail=ODDITIES[odd.kind])
                     for odd in listing.oddities
                 ),
+                *self._oddities(),
             ),
             created_at=self.known.created_at if self.known else now,
             updated_at=now,
@@ -226,6 +228,15 @@ class Draft:
             followed=self.followed,
             ended=self.ended,
         )
+
+    def _oddities(self) -> Iterator[Defect]:
+        """Tell what is odd about the dataset as a whole."""
+        if began(self.tuid) is None:
+            detail = "Its TUID names no moment; its day is taken, or else 1970."
+            yield Defect(path=self.tuid, kind="time", detail=detail)
+        for other in second_folders(self.container):
+            detail = "A second folder of this TUID: nothing in it is stored."
+            yield Defect(path=other, kind="duplicate", detail=detail)
 
     def _described(
         self, description: Description | None, kept: list[Stored]

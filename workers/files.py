@@ -240,7 +240,10 @@ class FileKeeper:
             logger.warning("%s: %s", record.path, detail, exc_info=not expected)
             return Stored((record,), defects=(_defect(record, "unconverted", detail),))
         derived = self._put_netcdf(record, conversion)
-        return Stored((record, derived), conversion.description if main else None)
+        if not main:
+            return Stored((record, derived))
+        defects = (_defect(record, "attributes", c) for c in conversion.complaints)
+        return Stored((record, derived), conversion.description, tuple(defects))
 
     def _put_netcdf(self, record: FileRecord, conversion: Conversion) -> FileRecord:
         data = conversion.netcdf

@@ -294,7 +294,40 @@ class TestDamage:
         assert record.name == "iter_1d"
 
 
+def test_a_dataset_whose_attributes_lie_is_gridded_all_the_same_and_told(
+    place, quantify_directory, announce, record_of
+):
+    container = quantify_directory / LINE
+    with h5py.File(container / "dataset.hdf5", "r+") as file:
+        file.attrs["grid_2d"] = file.attrs["grid_2d_uniformly_spaced"] = True
+        file.attrs["xlen"], file.attrs["ylen"] = 3, 2
+    upload(place, announce(container))
+    record = record_of(container)
+    assert defects_of(record) == {("dataset.hdf5", "attributes")}
+    netcdf = xr.open_dataset(io.BytesIO(stored_bytes(place, record, "dataset.nc")))
+    assert netcdf.y0.dims == ("x0",)
+
+
 class TestOddContainers:
+    def test_a_second_folder_of_a_tuid_is_told(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        copy = f"{container.name} copy"
+        shutil.copytree(container, container.with_name(copy))
+        upload(place, announce(container))
+        assert defects_of(record_of(container)) == {(copy, "duplicate")}
+
+    def test_a_tuid_that_names_no_moment_is_told(
+        self, place, quantify_directory, announce, record_of
+    ):
+        container = quantify_directory / LINE
+        odd = container.rename(container.with_name("20260301-256199-001-aaaaaa-odd"))
+        upload(place, announce(odd))
+        record = record_of(odd)
+        assert defects_of(record) == {("20260301-256199-001-aaaaaa", "time")}
+        assert record.collected.isoformat() == "2026-03-01T00:00:00+01:00"
+
     def test_a_link_is_not_followed_and_is_reported(
         self, place, quantify_directory, announce, record_of, tmp_path
     ):

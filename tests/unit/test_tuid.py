@@ -56,6 +56,11 @@ def test_a_measurement_began_when_its_tuid_says_in_its_own_zone():
     assert collected(TUID).tzinfo is not None
 
 
+def test_a_tuid_that_is_no_moment_began_with_its_day():
+    when = collected("20260401-256199-001-aaaaaa", ZoneInfo("Europe/Amsterdam"))
+    assert when.isoformat() == "2026-04-01T00:00:00+02:00"
+
+
 def test_a_tuid_that_is_no_date_began_at_the_epoch():
     assert collected("20991399-250000-000-aaaaaa") == datetime.fromtimestamp(0, UTC)
 

@@ -58,10 +58,11 @@ class QuantifyBackend:
         NotConvertibleError
             It is HDF5, but no Quantify dataset.
         """
-        from workers.quantify.grid import grid  # noqa: PLC0415 - as above
+        from workers.quantify.claims import false_claims  # noqa: PLC0415 - as above
+        from workers.quantify.grid import grid  # noqa: PLC0415
         from workers.quantify.metadata import describe  # noqa: PLC0415
         from workers.quantify.netcdf import to_netcdf  # noqa: PLC0415
         from workers.quantify.reader import read_dataset  # noqa: PLC0415
 
         raw = read_dataset(copy.open())
-        return Conversion(describe(raw), to_netcdf(grid(raw)))
+        return Conversion(describe(raw), to_netcdf(grid(raw)), false_claims(raw))
