@@ -46,7 +46,7 @@ class Status:
         self._complaints: dict[str, str] = {}
         self._counted = 0  # datasets of the last whole sweep
         self._appeared: set[str] = set()  # TUIDs, since then
-        self._listed: set[str] = set()  # those of them that a sweep has met
+        self._met: set[str] = set()  # TUIDs, by the sweep that runs
         self._told: Agent | None = None
         self._told_at = -math.inf
 
@@ -78,11 +78,12 @@ class Status:
 
     def listed(self, tuids: Iterable[str]) -> None:
         """Take in what a sweep met: a whole one counts it when it is done."""
-        self._listed |= self._appeared.intersection(tuids)
+        # All of them: a dataset may be told to have appeared after it was met.
+        self._met.update(tuids)
 
     def swept_recent(self) -> None:
         """Take in that a sweep of the recent days is done: it counts nothing."""
-        self._listed.clear()
+        self._met.clear()
 
     def swept_all(self, tally: Tally) -> None:
         """Tell what a whole sweep counted, and log once what is not synced."""
@@ -93,8 +94,8 @@ class Status:
             if stray not in self._now.strays:
                 logger.warning("%s: not synced", stray)
         self._counted = tally.datasets
-        self._appeared -= self._listed
-        self._listed.clear()
+        self._appeared -= self._met
+        self._met.clear()
         self.tell(
             swept=True,
             datasets=self._counted + len(self._appeared),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from itertools import islice
 from pathlib import Path  # noqa: TC003 - Typer evaluates annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-from typer.core import TyperGroup
-
 from quantify_sync import exits
-from quantify_sync.commands import look, mend, run, sources, watch
-from shared.errors import QuantifySyncError
-from shared.version import installed_version
+
+try:
+    import typer
+    from typer.core import TyperGroup
+
+    from quantify_sync.commands import look, mend, run, sources, watch
+    from shared.errors import QuantifySyncError
+    from shared.version import installed_version
+except KeyboardInterrupt:
+    # They take most of the time before a command begins, and Ctrl-C is no defect.
+    raise SystemExit(exits.INTERRUPTED) from None
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +69,11 @@ def _common_first(args: Sequence[str]) -> list[str]:
         if arg == "--":
             others += [arg, *rest]
         elif arg in _EVERYWHERE:
-            first += [arg, *islice(rest, 1)]
+            value = next(rest, "-")
+            # It would take the next option, or the command, for its value.
+            if value.startswith("-"):
+                raise typer.BadParameter(f"{arg} needs a value")
+            first += [arg, value]
         elif arg.startswith(tuple(f"{option}=" for option in _EVERYWHERE)):
             first.append(arg)
         else:
@@ -149,4 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     SystemExit
         Always; the codes are told in `quantify_sync.exits`.
     """
-    app(args=None if argv is None else list(argv), prog_name="quantify-sync")
+    try:
+        app(args=None if argv is None else list(argv), prog_name="quantify-sync")
+    except KeyboardInterrupt:
+        raise SystemExit(exits.INTERRUPTED) from None

@@ -73,7 +73,11 @@ def collect_garbage(
     ------
     StoreUnavailableError, CatalogueUnavailableError
         They do not answer; what was removed until then stays removed.
+    PermanentError
+        There is no catalogue, or its file is no database.
     """
+    # Where nothing is old enough it is not asked, and would seem to be well.
+    _ = place.catalogue.epoch
     before = datetime.now(UTC) - older_than
     removed: list[ObjectInfo] = []
     skipped: list[str] = []

@@ -58,7 +58,8 @@ class Totals(NamedTuple):
     unreadable
         TUIDs of those with a file that a worker may not read.
     objects, size
-        Objects that were put into the store since then, and their bytes.
+        Objects that were recorded since then, and their bytes: sent, or found in
+        the store.
     """
 
     datasets: int

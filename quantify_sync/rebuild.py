@@ -67,6 +67,8 @@ def rebuild(place: Place, *, on_dataset: Callable[[], None] = lambda: None) -> R
     ------
     StoreUnavailableError, CatalogueUnavailableError
         They do not answer. Run it again: what is done stays.
+    PermanentError
+        The catalogue's file is no database: it is not replaced, but has to be moved.
     """
     catalogue, store = place.new_catalogue, place.store
     before = catalogue.epoch

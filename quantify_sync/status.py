@@ -11,7 +11,7 @@ from shared import answers, keys, listings, presence, queues, refusals
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
 from shared.catalogue.search import count_by_state, failures
-from shared.errors import CatalogueUnavailableError, NotFoundError
+from shared.errors import QuantifySyncError
 from shared.models import Model
 from shared.urls import without_password
 
@@ -147,7 +147,7 @@ class Status(Model):
     store, catalogue
         Where they are.
     catalogue_error
-        Why the catalogue can't be read.
+        Why the catalogue can't be read; then nothing is known of its datasets.
     sources
         Those of the configuration.
     queues
@@ -193,7 +193,7 @@ def read_status(place: Place) -> Status:
                 counts[source.name] = count_by_state(session, source=source.name)
             for dataset in failures(session):
                 failed[dataset.source, dataset.alt_uid] = dataset.error or "unknown"
-    except (NotFoundError, CatalogueUnavailableError) as error:
+    except QuantifySyncError as error:
         complaint = str(error)
     if redis is not None:
         for source in settings.sources:

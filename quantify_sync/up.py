@@ -27,7 +27,7 @@ from quantify_sync.progress import (
 from quantify_sync.stack import running_stack
 from quantify_sync.supervisor import put_aside
 from shared.catalogue.session import Catalogue
-from shared.errors import CatalogueUnavailableError
+from shared.errors import QuantifySyncError
 from shared.logs import FORMAT, OneLine
 from shared.urls import without_password
 
@@ -165,7 +165,7 @@ class _Loop:
             self._screen.complain(line)
         try:
             totals = self._journal.totals()
-        except CatalogueUnavailableError as error:
+        except QuantifySyncError as error:
             return f"Ended after {seconds:.1f} s. {error}"
         told = (
             f"{totals.stored} datasets stored, {totals.datasets - totals.stored} "
@@ -176,8 +176,8 @@ class _Loop:
         if unreadable := progress.unreadable + len(totals.unreadable):
             told += f", {unreadable} not readable and so not stored whole"
         return (
-            f"{told}; {totals.objects} objects, {decimal(totals.size)}, "
-            f"in {seconds:.1f} s"
+            f"{told}; {totals.objects} objects ({decimal(totals.size)}) sent or "
+            f"already there, in {seconds:.1f} s"
         )
 
     def _look(self) -> None:
@@ -203,7 +203,7 @@ class _Loop:
         try:
             while entries := self._journal.read_on():
                 self._screen.tell(entries)
-        except CatalogueUnavailableError as error:
+        except QuantifySyncError as error:
             self._complain_once(str(error))
 
     def _complain_once(self, message: str) -> None:

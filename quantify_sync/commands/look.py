@@ -78,7 +78,7 @@ def ls(
 ) -> None:
     """List datasets, the newest first. With --json, one object a line."""
     from quantify_sync import client, output  # noqa: PLC0415 - slow to import
-    from quantify_sync.commands.record_view import COLUMNS, row  # noqa: PLC0415
+    from quantify_sync.commands.record_view import datasets_table  # noqa: PLC0415
 
     found = client.search(
         set_up=set_up,
@@ -94,11 +94,8 @@ def ls(
         for dataset in found:
             output.print_json_line(dataset)
         return
-    made = output.table(*COLUMNS)
-    for dataset in found:
-        made.add_row(*(output.cell(value) for value in row(dataset)))
-    if made.row_count:
-        output.print_table(made)
+    if shown := list(found):
+        output.print_table(datasets_table(shown))
     else:
         output.print_line("No dataset matches.")
 
@@ -169,3 +166,5 @@ def status(*, json: Json = False) -> None:
         output.print_json(now)
     else:
         print_status(now)
+    if now.catalogue_error:
+        raise typer.Exit(exits.FOUND_WRONG)

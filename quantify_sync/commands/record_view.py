@@ -1,4 +1,4 @@
-"""How a dataset is shown: as a row of `ls`, and whole by `show`."""
+"""How datasets are shown: as the table of `ls`, and one whole by `show`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ from typing import TYPE_CHECKING
 from quantify_sync import output
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
     from shared.catalogue.records import DatasetRecord, DatasetSummary
 
-COLUMNS = ("TUID", "name", "set-up", "state", "points", "tags", "defects")
 
-
-def row(dataset: DatasetSummary) -> tuple[object, ...]:
-    """Give the cells of a dataset below `COLUMNS`."""
-    return (
-        dataset.alt_uid,
-        dataset.name,
-        dataset.set_up,
-        dataset.state,
-        _points(dataset),
-        ", ".join(dataset.tags),
-        len(dataset.defects) or None,
+def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
+    """Make the table of `ls`; it names the sources where there are several."""
+    sources = {dataset.source for dataset in datasets}
+    where = ("source",) if len(sources) > 1 else ()
+    made = output.table(
+        *("TUID", "name", *where, "set-up", "state", "points", "tags", "defects")
     )
+    for dataset in datasets:
+        cells = (
+            dataset.alt_uid,
+            dataset.name,
+            *((dataset.source,) if where else ()),
+            dataset.set_up,
+            dataset.state,
+            _points(dataset),
+            ", ".join(dataset.tags),
+            len(dataset.defects) or None,
+        )
+        made.add_row(*map(output.cell, cells))
+    return made
 
 
 def print_record(record: DatasetRecord) -> None:

@@ -127,7 +127,12 @@ def demo(context: typer.Context, *, once: Once = False) -> None:
     from quantify_sync.supervisor import PYTHON  # noqa: PLC0415 - as above
     from shared.settings import config_path, load_settings  # noqa: PLC0415 - as above
 
-    chosen = context.find_root().params.get("data_dir")
+    common = context.find_root().params
+    if common["config"] is not None:
+        raise typer.BadParameter(
+            "the demonstration writes a configuration of its own: leave --config out"
+        )
+    chosen = common["data_dir"]
     # The demonstration must not end in anybody's real store.
     for variable in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[variable]

@@ -29,14 +29,15 @@ def print_status(now: Status) -> None:
     output.print_line(f"Catalogue  {now.catalogue}")
     if now.catalogue_error:
         output.print_line(now.catalogue_error, "red")
-    output.print_line(
-        f"Datasets   {_counted(now.states)}; {now.with_defects} with defects"
-    )
+    else:
+        output.print_line(
+            f"Datasets   {_counted(now.states)}; {now.with_defects} with defects"
+        )
     if now.queues:
         waiting = ", ".join(f"{name} {count}" for name, count in now.queues.items())
         output.print_line(f"Queues     {waiting}; taken {now.unacknowledged}")
     for source in now.sources:
-        _print_source(source, heard=now.broker_answers)
+        _print_source(source, now)
     if now.failures:
         made = output.table("dataset", "reason", "do")
         for failure in now.failures:
@@ -55,12 +56,13 @@ def _counted(states: Mapping[State, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in states.items()) or "none"
 
 
-def _print_source(source: SourceStatus, *, heard: bool) -> None:
+def _print_source(source: SourceStatus, now: Status) -> None:
     output.print_heading(f"{source.name} ({source.set_up}): {source.directory}")
-    output.print_line(f"  datasets: {_counted(source.datasets)}")
+    if not now.catalogue_error:
+        output.print_line(f"  datasets: {_counted(source.datasets)}")
     if source.producer is not None:
         _print_producer(source.producer)
-    elif heard:
+    elif now.broker_answers:
         output.print_line(
             "  no producer is heard: start 'quantify-sync producer' on the lab "
             "machine, or 'quantify-sync up'.",

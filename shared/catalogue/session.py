@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,11 @@ from sqlalchemy.orm import Session
 from shared.catalogue import migrate
 from shared.catalogue.location import refuse_network_file_system
 from shared.catalogue.models import History
-from shared.errors import CatalogueUnavailableError, ConfigurationError
+from shared.errors import (
+    CatalogueUnavailableError,
+    ConfigurationError,
+    PermanentError,
+)
 from shared.urls import without_password
 
 if TYPE_CHECKING:
@@ -152,7 +157,17 @@ class Catalogue:
     def _errors_translated(self) -> Iterator[None]:
         try:
             yield
-        except (DatabaseError, InterfaceError, PoolTimeoutError) as error:
+        except (
+            CatalogueUnavailableError,
+            DatabaseError,
+            InterfaceError,
+            PoolTimeoutError,
+        ) as error:
+            if _is_no_database(error):
+                raise PermanentError(
+                    f"The catalogue {self.url} is no database. Move its file away; "
+                    "then 'quantify-sync rebuild' makes it from the store."
+                ) from error
             if not _unavailable(error):
                 raise
             reason = without_password(str(getattr(error, "orig", None) or error))
@@ -161,6 +176,11 @@ class Catalogue:
                 "that the database runs and that its disk is not full; "
                 "`quantify-sync check` tries it."
             ) from error
+
+
+def _is_no_database(error: Exception) -> bool:
+    # The driver's own error is the cause, of SQLAlchemy's and of `migrate.prepare`'s.
+    return getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB
 
 
 def _unavailable(error: Exception) -> bool:

@@ -17,7 +17,11 @@ from shared.catalogue import location, session
 from shared.catalogue.location import network_file_system
 from shared.catalogue.models import Base
 from shared.catalogue.session import Catalogue
-from shared.errors import CatalogueUnavailableError, ConfigurationError
+from shared.errors import (
+    CatalogueUnavailableError,
+    ConfigurationError,
+    PermanentError,
+)
 
 ROOT = Path(__file__).parents[2]
 MIGRATE = """
@@ -171,12 +175,12 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     catalogue.dispose()
 
 
-def test_a_file_that_is_no_database_is_unavailable(tmp_path):
+def test_a_file_that_is_no_database_is_refused_with_the_remedy(tmp_path):
     (tmp_path / "catalogue.db").write_bytes(b"garbage" * 1000)
     catalogue = Catalogue(f"sqlite:///{tmp_path}/catalogue.db")
-    with pytest.raises(CatalogueUnavailableError, match="not a database"):
+    with pytest.raises(PermanentError, match=r"Move its file away.*rebuild"):
         catalogue.migrate()
-    with pytest.raises(CatalogueUnavailableError, match="not a database"):
+    with pytest.raises(PermanentError, match=r"Move its file away.*rebuild"):
         _ = catalogue.epoch
     catalogue.dispose()
 

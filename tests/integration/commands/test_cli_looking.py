@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from quantify_sync import exits
 from quantify_sync.cli import app, main
+from shared.catalogue import queries
+from shared.catalogue.models import Dataset
 from shared.catalogue.records import DatasetRecord
 from shared.version import installed_version
 
@@ -30,6 +32,22 @@ def test_ls_lists_the_newest_first(stored, run):
         (line[:26] for line in lines[1:]), reverse=True
     )
     assert len(lines) == 7
+
+
+def test_ls_names_the_source_where_there_are_several(stored, run):
+    with stored.catalogue.write() as session:
+        row = queries.find(session, GRID)
+        columns = {c.key: getattr(row, c.key) for c in Dataset.__table__.columns}
+        session.add(Dataset(**columns | {"id": "0" * 32, "source": "copy"}))
+
+    lines = run("ls").splitlines()
+
+    assert lines[0].split()[:3] == ["TUID", "name", "source"]
+    assert sorted(line.split()[2] for line in lines if GRID in line) == [
+        "copy",
+        "fridge",
+    ]
+    assert "source" not in run("ls", "--source", "copy")
 
 
 def test_what_is_piped_is_not_cut(stored, run, monkeypatch):
@@ -61,6 +79,10 @@ def test_ls_without_a_match_says_so(stored, run):
         (("worker", "--queues", "events,"), "knows no queue ''"),
         (("worker", "--pool", "nope"), "there is no pool 'nope'"),
         (("gc", "--older-than", "inf"), "--older-than"),
+        (("ls", "--data-dir"), "--data-dir needs a value"),
+        (("--config",), "--config needs a value"),
+        (("ls", "--data-dir", "--json"), "--data-dir needs a value"),
+        (("demo", "--config", "mine.toml"), "leave --config out"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_a_usage_error(run, args, told):
@@ -141,6 +163,36 @@ def test_ctrl_c_has_the_customary_exit_code(stored, monkeypatch, run):
     monkeypatch.setattr("quantify_sync.client.search", interrupted)
 
     run("ls", code=exits.INTERRUPTED)
+
+
+INTERRUPTED_IMPORT = """
+import runpy, sys
+
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "shared.catalogue.records":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, CtrlC())
+{start}
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "from quantify_sync.cli import main; main(['ls'])",
+        "runpy.run_module('quantify_sync', run_name='__main__')",
+    ],
+)
+def test_ctrl_c_during_the_imports_ends_quietly(start):
+    code = INTERRUPTED_IMPORT.format(start=start)
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stderr) == (exits.INTERRUPTED, "")
 
 
 @pytest.mark.parametrize("where", ["before", "behind"])

@@ -113,6 +113,14 @@ def test_a_dataset_that_the_catalogue_does_not_know_keeps_what_it_describes(
     assert before - objects() == {changed} == set(done.keys)
 
 
+def test_a_catalogue_that_is_no_database_is_told_though_nothing_is_old(stored, run):
+    stored.catalogue.dispose()
+    catalogue = stored.settings.data_dir / "catalogue.sqlite"
+    catalogue.write_bytes(b"garbage" * 1000)
+
+    assert "is no database" in run("gc", code=3)
+
+
 def test_what_does_not_lie_where_datasets_lie_is_not_touched(
     stored, run, age, objects, settings
 ):

@@ -51,6 +51,22 @@ def test_a_lost_catalogue_comes_back_the_same(
     assert "0 broken" in run("verify")
 
 
+def test_a_catalogue_that_is_no_database_is_moved_away_and_made_anew(
+    stored, settings, run, tmp_path, lose_catalogue
+):
+    stored.catalogue.dispose()
+    lose_catalogue()
+    file = settings.data_dir / "catalogue.sqlite"
+    file.write_bytes(b"garbage" * 1000)
+
+    for command in ("rebuild", "ls"):
+        told = run(command, code=3)
+        assert "Move its file away; then 'quantify-sync rebuild'" in told
+
+    file.rename(tmp_path / "garbage")
+    assert run("rebuild").startswith("6 dataset(s) restored")
+
+
 def test_after_a_rebuild_nothing_is_uploaded_twice(
     stored, store_again, run, lose_catalogue
 ):

@@ -206,7 +206,20 @@ def test_without_redis_the_catalogue_is_still_told(stored, run, without_redis):
 
 
 def test_without_a_catalogue_the_rest_is_still_told(run):
-    assert "There is no catalogue" in run("status")
+    told = run("status", code=1)
+
+    assert "There is no catalogue" in told
+    assert "fridge (dilution_fridge_1)" in told
+
+
+def test_of_a_catalogue_that_is_no_database_no_count_is_told(configured, run):
+    (configured.parent / "catalogue.sqlite").write_bytes(b"garbage" * 1000)
+
+    told = run("status", code=1)
+
+    assert "is no database" in told
+    assert "none" not in told
+    assert "Queues" in told
 
 
 def test_status_as_json_holds_the_same(stored, run):

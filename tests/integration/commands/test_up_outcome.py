@@ -109,4 +109,6 @@ def test_nothing_out_of_place_is_not_talked_about(once):
     ended = once()
 
     assert (ended.code, ended.all) == (exits.OK, [])
+    # Also what was found there is recorded anew, at a store's former address.
+    assert "; 0 objects (0 bytes) sent or already there, in " in ended.summary
     assert "not synced" not in ended.summary
