@@ -82,7 +82,6 @@ def test_ls_without_a_match_says_so(stored, run):
         (("ls", "--data-dir"), "--data-dir needs a value"),
         (("--config",), "--config needs a value"),
         (("ls", "--data-dir", "--json"), "--data-dir needs a value"),
-        (("demo", "--config", "mine.toml"), "leave --config out"),
     ],
 )
 def test_a_value_that_cannot_be_read_is_a_usage_error(run, args, told):
@@ -214,6 +213,14 @@ def test_a_configuration_that_is_named_must_be_there(run, tmp_path, monkeypatch)
     assert "There is no configuration at" in run(
         "status", "--config", tmp_path / "no.toml", code=exits.REFUSED
     )
+
+
+def test_demo_refuses_a_configuration_that_it_would_not_read(run, monkeypatch):
+    monkeypatch.setenv("QUANTIFY_SYNC_CONFIG", "/restored/after/the/test")
+
+    told = run("demo", "--config", "mine.toml", code=exits.USAGE)
+
+    assert "a configuration of its own" in told
 
 
 def test_sources_are_added_listed_and_removed(run, tmp_path):
