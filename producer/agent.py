@@ -146,7 +146,10 @@ class SourceAgent:
             self._next_tick = min(self._next_tick, now + TICK)
 
     def _wait(self) -> list[Item]:
-        """Wait for something to do; a change told several times counts once, last."""
+        """Wait for something to do; a change told several times counts once, last.
+
+        But each write counts: two in a row are how Quantify ends a run.
+        """
         until = min(self._next_tick, self._intake.next_ripe())
         try:
             first = self._inbox.get(timeout=max(0.0, until - time.monotonic()))
@@ -159,7 +162,9 @@ class SourceAgent:
         return [
             item
             for index, item in enumerate(items)
-            if not isinstance(item, Change) or last[item] == index
+            if not isinstance(item, Change)
+            or item.kind == "written"
+            or last[item] == index
         ]
 
     def _try_take(self, item: Item, now: float, wall: float) -> None:
@@ -332,10 +337,14 @@ class SourceAgent:
 
     # What is said ----------------------------------------------------------------
 
-    def _pulse(self, tuid: str, size: int, mtime_us: int) -> bool:
+    def _pulse(self, tuid: str, size: int, mtime_us: int, writes: int = 0) -> bool:
         followed = self._reach(
             lambda: self._announcer.pulse(
-                tuid, size=size, mtime_us=mtime_us, quiet=self._timings.quiet
+                tuid,
+                size=size,
+                mtime_us=mtime_us,
+                writes=writes,
+                quiet=self._timings.quiet,
             )
         )
         return followed is True

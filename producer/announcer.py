@@ -56,7 +56,9 @@ class Announcer:
         self._app = make_app(url)
         self._app.conf.broker_transport_options |= FAIL_FAST
 
-    def pulse(self, tuid: str, *, size: int, mtime_us: int, quiet: float) -> bool:
+    def pulse(
+        self, tuid: str, *, size: int, mtime_us: int, writes: int, quiet: float
+    ) -> bool:
         """Tell that a `dataset.hdf5` was written; whether a follower has it."""
         with reaching(self._url):
             return presence.send_pulse(
@@ -65,6 +67,7 @@ class Announcer:
                 tuid,
                 size=size,
                 mtime_us=mtime_us,
+                writes=writes,
                 quiet=quiet,
             )
 

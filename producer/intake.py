@@ -57,7 +57,8 @@ class Intake:
     ledger
         Where they are noted.
     pulse
-        Tells Redis of a write (TUID, bytes, µs); whether a follower has the run.
+        Tells Redis of a write (TUID, bytes, µs, how many there were); whether a
+        follower has the run.
     newest
         Tells Redis of a new container.
     appeared
@@ -71,7 +72,7 @@ class Intake:
         source: Source,
         ledger: Ledger,
         *,
-        pulse: Callable[[str, int, int], bool],
+        pulse: Callable[[str, int, int, int], bool],
         newest: Callable[[Newest], None],
         appeared: Callable[[str], None],
         quiet: float,
@@ -84,6 +85,7 @@ class Intake:
         self._appeared = appeared
         self._quiet = quiet
         self._canonical: dict[str, str] = {}  # TUID → container
+        self._writes: dict[str, int] = {}  # TUID → how many were seen
         self._created: dict[str, _Creation] = {}  # containers without a dataset
         self._creations = itertools.count()
         self._armed: dict[str, tuple[float, bool]] = {}  # container → when, sure
@@ -143,7 +145,11 @@ class Intake:
         tuid = _tuid_of(folder)
         if self._canonical_of(folder) != folder:
             return
-        followed = self._pulse(tuid, status.st_size, status.st_mtime_ns // 1000)
+        if len(self._writes) >= MAX_REMEMBERED:
+            self._writes.clear()
+        self._writes[tuid] = writes = self._writes.get(tuid, 0) + 1
+        mtime_us = status.st_mtime_ns // 1000
+        followed = self._pulse(tuid, status.st_size, mtime_us, writes)
         self._ledger.written(tuid, folder, now, wall=wall, followed=followed)
         created = self._created.pop(folder, None)
         if created is not None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from quantify_sync.sidecars import read_sidecar
 from shared.catalogue.models import Dataset, File
 from shared.errors import DamagedFileError, NotFoundError
 from shared.models import Model
 from shared.storekeys import sidecar_key
 from shared.tuid import TUID_LENGTH, is_tuid
+from workers.sidecar import read_sidecar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

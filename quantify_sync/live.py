@@ -127,16 +127,17 @@ class LiveRun:
         told: tuple[str, int] | None = None
         since = time.monotonic()
         while True:
-            status = self.status
+            status, state = self.status, None
             if (self._name, status.updates) != told:
-                try:
+                # Where it is written all the time, or another file follows: later.
+                with suppress(FileBusyError):
                     state = self._replica().read(patience=TRY)
-                except FileBusyError:
-                    continue  # it is written all the time, or another file follows
-                told, since = (self._name, state.status.updates), time.monotonic()
+            if state is not None:
                 status = state.status
+                told, since = (self._name, status.updates), time.monotonic()
                 yield state
-            if status.state is not State.LIVE:
+            over = status.state is not State.LIVE
+            if over and told == (self._name, status.updates):
                 return
             if timeout is not None and time.monotonic() - since > timeout:
                 raise TimeoutError(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import update
 
-from quantify_sync.sidecars import read_sidecar, sidecar_keys
 from shared.catalogue import repair
 from shared.catalogue.epoch import settle_epoch
 from shared.catalogue.models import Dataset
@@ -15,7 +14,7 @@ from shared.catalogue.queries import changed_rows
 from shared.catalogue.rows import to_record
 from shared.errors import DamagedFileError, NotFoundError
 from shared.models import Model
-from workers.sidecar import write_sidecars
+from workers.sidecar import read_sidecar, sidecar_keys, write_sidecars
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -8,7 +8,6 @@ from collections.abc import Callable  # noqa: TC003 - a default is one
 from typing import TYPE_CHECKING
 
 from quantify_sync.finding import refuse_unknown_source
-from quantify_sync.sidecars import read_sidecar
 from shared import answers, requests
 from shared.catalogue import repair
 from shared.catalogue.models import Dataset
@@ -18,7 +17,7 @@ from shared.catalogue.search import iter_records
 from shared.errors import ConflictError, DamagedFileError, NotFoundError
 from shared.models import Model
 from shared.storekeys import sidecar_key
-from workers.sidecar import write_sidecars
+from workers.sidecar import read_sidecar, write_sidecars
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -29,14 +29,22 @@ UPLOAD_SECONDS = 3600
 """Of a process pool only: threads can't be ended. Hours of data on a slow line fit."""
 
 
-def connect(url: str) -> Redis:
-    """Connect to Redis; replies come as `str`. Nothing is sent yet."""
+def connect(url: str, *, patience: float = SOCKET_SECONDS) -> Redis:
+    """Connect to Redis; replies come as `str`. Nothing is sent yet.
+
+    Parameters
+    ----------
+    url
+        Where.
+    patience
+        Seconds to wait for a reply.
+    """
     return Redis.from_url(
         url,
         decode_responses=True,
         health_check_interval=HEALTH_CHECK_SECONDS,
-        socket_connect_timeout=CONNECT_SECONDS,
-        socket_timeout=SOCKET_SECONDS,
+        socket_connect_timeout=min(CONNECT_SECONDS, patience),
+        socket_timeout=patience,
         socket_keepalive=True,
     )
 

@@ -141,6 +141,24 @@ class Newest(NamedTuple):
     at: float
 
 
+class Pulse(NamedTuple):
+    """What is told of a write: `send_pulse`; `at` is the producer's clock, s."""
+
+    size: int
+    mtime_us: int
+    writes: int
+    at: float
+
+
+def read_pulse(text: str) -> Pulse | None:
+    """Read what was told of a write; None for what can't be read."""
+    try:
+        return Pulse(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        logger.debug("A pulse can't be read from %r: %s", text, error)
+        return None
+
+
 def send_pulse(
     redis: Redis,
     source: str,
@@ -148,6 +166,7 @@ def send_pulse(
     *,
     size: int,
     mtime_us: int,
+    writes: int = 0,
     quiet: float = QUIET_SECONDS,
 ) -> bool:
     """Tell that a `dataset.hdf5` has just been written.
@@ -160,6 +179,9 @@ def send_pulse(
         Which run.
     size, mtime_us
         Of the file, bytes and µs since 1970.
+    writes
+        How many writes this producer has seen, this one included; 0 where it repeats
+        what it told.
     quiet
         For how long this counts as a sign of life, s.
 
@@ -168,7 +190,8 @@ def send_pulse(
     bool
         Whether a follower has the run.
     """
-    value = json.dumps({"size": size, "mtime_us": mtime_us, "at": time.time()})
+    pulse = Pulse(size=size, mtime_us=mtime_us, writes=writes, at=time.time())
+    value = json.dumps(pulse._asdict())
     with redis.pipeline(transaction=False) as pipe:
         pipe.set(keys.pulse(source, tuid), value, px=round(quiet * 1000))
         pipe.publish(keys.wake(source, tuid), value)

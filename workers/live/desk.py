@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -36,8 +37,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DEAD_SECONDS = presence.LEASE_SECONDS + 1.0
+"""Whoever holds a run for so long is alive: the lease of a dead one has run out."""
+HELD_PAUSE = 0.5  # seconds between two tries to take a run that is held
 TIDY_EVERY = 60.0
 """Seconds between two looks for replicas that are not needed any more."""
+
+
+class _HeldError(Exception):
+    """Another holds the run: its lock, or its lease."""
 
 
 class Desk:
@@ -78,14 +86,45 @@ class Desk:
             How the run ended; None if it goes on, or another follows it.
         """
         source = self._place.settings.source(message.source)
+        memory = None
+        with self._answered(message):
+            until = time.monotonic() + DEAD_SECONDS
+            while not self.stop.is_set():
+                try:
+                    memory = self._follow(source, message, tell)
+                    break
+                except _HeldError:
+                    if time.monotonic() > until:
+                        return None  # whoever holds it is alive
+                    self.stop.wait(HELD_PAUSE)
+        ended = memory.ended if memory else None
+        if memory and ended:
+            self._finish(source, memory)
+        elif self.stop.is_set():
+            announcements.send_follow(self._app, message, source.queue)
+        return ended
+
+    def _follow(
+        self,
+        source: Source,
+        message: Announcement,
+        tell: Callable[[Progress], None] | None,
+    ) -> Memory | None:
+        """Follow a run; None where there is nothing to follow.
+
+        Raises
+        ------
+        _HeldError
+            Another has its lock or its lease.
+        """
         folder = RunFolder(self._place.settings.live, source.name, message.tuid)
-        with folder.locked() as ours, self._answered(message):
-            memory = self._begun(folder, source, message) if ours else None
+        with folder.locked() as ours:
+            if not ours:
+                raise _HeldError
+            memory = self._begun(folder, source, message)
             if memory is None:
-                if ours:
-                    folder.remove_unused()
+                folder.remove_unused()
                 return None
-            folder.remember(memory)
             board, tuid = self._board, message.tuid
             with board.line(source.name, tuid, token=memory.token, tell=tell) as line:
                 presence.clear_follow(self._place.redis, source.name, tuid)
@@ -98,12 +137,8 @@ class Desk:
                     stop=self.stop,
                     timings=self._place.settings.timings,
                 )
-                ended = replicator.follow()
-        if ended:
-            self._finish(source, replicator.memory)
-        elif self.stop.is_set():
-            announcements.send_follow(self._app, message, source.queue)
-        return ended
+                replicator.follow()
+            return replicator.memory
 
     def resume(self) -> None:
         """Take up the runs that this machine followed when its worker was killed.
@@ -131,8 +166,9 @@ class Desk:
     def _begun(
         self, folder: RunFolder, source: Source, message: Announcement
     ) -> Memory | None:
-        """Take the run; None where there is nothing to follow, or another does."""
-        memory = _reopened(folder.recall(), source, message)
+        """Take the run; None where there is nothing to follow."""
+        known = folder.recall()
+        memory = _reopened(known, source, message)
         if memory is None:
             if not self._is_running(message):
                 return None  # the message waited until its run was over
@@ -144,9 +180,16 @@ class Desk:
             )
         elif memory.ended:
             return None
+        # First: whoever comes after a kill between the two must know the token.
+        folder.remember(memory)
         name = keys.follow(memory.source, memory.tuid)
-        held = presence.hold(self._place.redis, {name: memory.token})
-        return memory if held else None
+        if not presence.hold(self._place.redis, {name: memory.token}):
+            if known is None:
+                folder.remove()
+            else:
+                folder.remember(known)
+            raise _HeldError
+        return memory
 
     def _is_running(self, message: Announcement) -> bool:
         tuid = message.tuid

@@ -5,7 +5,8 @@
     <live>/<source>/<tuid>/
         replica-3.hdf5   what readers read; a new file for each follower
         current          the name of that file; swapped at once
-        accepted.hdf5    the source's bytes accepted last, at most some seconds old
+        accepted.hdf5    the source's bytes accepted last, but for
+        accepted.changes what changed since then
         run.json         what the next follower has to know
         lock             held by the follower
 """
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from shared.catalogue.records import Ended
 from shared.models import Model
+from workers.live.accepted import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 KEPT = 2
 """Replicas of a run that stay: the current one, and the one before, which readers
 may still be reading."""
+
+MEMORY = "run.json"
+LOCK = "lock"
 
 _REPLICA = re.compile(r"replica-(\d+)\.hdf5")
 
@@ -84,7 +89,6 @@ class RunFolder:
 
     def __init__(self, live_dir: Path, source: str, tuid: str) -> None:
         self.path = live_dir / source / tuid
-        self.accepted = self.path / "accepted.hdf5"
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
@@ -93,7 +97,7 @@ class RunFolder:
         The system lets go of it when the process ends, however it ends.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("ab") as file:
+        with (self.path / LOCK).open("ab") as file:
             yield _take(file.fileno())
 
     def next_replica(self) -> Path:
@@ -117,23 +121,27 @@ class RunFolder:
 
     def remember(self, memory: Memory) -> None:
         """Write what the next follower has to know."""
-        self._swap("run.json", memory.model_dump_json().encode())
+        self._swap(MEMORY, memory.model_dump_json().encode())
 
     def recall(self) -> Memory | None:
         """Read what the last follower wrote."""
         try:
-            return Memory.model_validate_json((self.path / "run.json").read_bytes())
+            return Memory.model_validate_json((self.path / MEMORY).read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
 
-    def keep_accepted(self, content: bytes) -> None:
-        """Keep the source's bytes."""
-        self._swap(self.accepted.name, content)
-
     def remove_unused(self) -> None:
         """Remove what taking the lock has made, where nothing was ever followed."""
-        if {file.name for file in self.path.iterdir()} == {"lock"}:
+        if {file.name for file in self.path.iterdir()} == {LOCK}:
             self.remove()
+
+    def remove_values(self) -> None:
+        """Remove all but what is known of the run."""
+        (self.path / "current").unlink(missing_ok=True)
+        for file in self.path.iterdir():
+            if file.name not in (MEMORY, LOCK):
+                with suppress(OSError):  # Windows keeps what is being read
+                    file.unlink()
 
     def remove(self) -> None:
         """Remove all of it; what a reader on Windows holds open goes later."""
@@ -152,14 +160,14 @@ class RunFolder:
 
 def run_folders(live_dir: Path) -> Iterator[RunFolder]:
     """Go through the folders of all runs that this machine followed."""
-    for path in sorted(live_dir.glob("*/*/run.json")):
+    for path in sorted(live_dir.glob(f"*/*/{MEMORY}")):
         tuid, source = path.parent.name, path.parent.parent.name
         yield RunFolder(live_dir, source, tuid)
 
 
 def accepted_copy(live_dir: Path, source: str, tuid: str) -> Path | None:
     """Find the bytes of a run that a live worker of this machine accepted last."""
-    path = RunFolder(live_dir, source, tuid).accepted
+    path = RunFolder(live_dir, source, tuid).path / WHOLE
     return path if path.is_file() else None
 
 

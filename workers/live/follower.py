@@ -7,7 +7,6 @@ runs come out right.
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from shared.errors import (
 from shared.fingerprint import DATASET_FILE
 from shared.presence import Progress
 from workers.container import find_container, find_moved
+from workers.live.accepted import AcceptedBytes
 from workers.live.completion import Completion
 from workers.live.filling import Filling
 from workers.live.layout import counted_rows
@@ -49,8 +49,6 @@ PAUSE = 0.02
 """Seconds between two looks at least, unless a wake-up comes."""
 READ_PATIENCE = 0.25
 """Seconds to wait for a consistent state at a look; another look follows."""
-KEEP_EVERY = 5.0
-"""Seconds between two copies of the accepted bytes beside the replica."""
 RATE_POINTS = 16
 """States of which the rate is taken."""
 
@@ -99,8 +97,8 @@ class XArrayReplicator:
         self._updates = 0
         self._last: Accepted | None = None
         self._seen: deque[tuple[float, int]] = deque(maxlen=RATE_POINTS)
-        self._kept_at = -math.inf
-        self._kept = False
+        self._accepted = AcceptedBytes(folder.path)
+        self._kept = True  # what was accepted is on the disk, or has been complained of
         self.damaged = False
         self._completion = Completion(
             settle=timings.settle,
@@ -111,6 +109,15 @@ class XArrayReplicator:
             gap=memory.gap,
             reopened=memory.reopened,
         )
+
+    def conclude(self, ended: Ended) -> None:
+        """Show that a run has ended which another worker has followed since."""
+        try:
+            self._recover()
+            self._look(force=True)
+            self._end(ended)
+        finally:
+            self._leave()
 
     def follow(self) -> Ended | None:
         """Follow the run.
@@ -123,17 +130,13 @@ class XArrayReplicator:
         """
         try:
             self._recover()
-            heard_since, pulses = None, 0
+            heard_since = None
             while not self._stop.is_set():
                 self._line.wake.clear()  # first: what comes from here on is seen
-                pulsed = self._line.pulses != pulses
-                pulses = self._line.pulses
                 if self._board.heard_since != heard_since:
                     heard_since = self._board.heard_since
                     self._completion.heard(time.monotonic())
-                if pulsed:
-                    self._completion.heard(time.monotonic())
-                self._look(force=pulsed)
+                self._look(force=self._hear())
                 verdict = self._verdict()
                 if verdict and (ended := self._is_over(verdict)):
                     self._end(ended)
@@ -143,6 +146,14 @@ class XArrayReplicator:
             return None
         finally:
             self._leave()
+
+    def _hear(self) -> bool:
+        """Take in the writes that were told; whether there were any."""
+        pulses = self._line.pulses
+        heard = bool(pulses)
+        while pulses:
+            self._completion.pulsed(time.monotonic(), pulses.popleft())
+        return heard
 
     # Reading ---------------------------------------------------------------------
 
@@ -189,6 +200,7 @@ class XArrayReplicator:
         now = time.monotonic()
         changed = bool(accepted.changed) or accepted.restructured
         self._last = accepted
+        self._keep(accepted)  # first: what a reader has seen is never lost
         if changed:
             self._updates += 1
             self._write(accepted, now)
@@ -198,7 +210,6 @@ class XArrayReplicator:
             holds_nan=self._filling.holds_nan,
             mtime_us=accepted.mtime_us,
         )
-        self._keep(now, changed=changed)
         return changed
 
     # Writing ---------------------------------------------------------------------
@@ -272,36 +283,35 @@ class XArrayReplicator:
 
     # The accepted bytes ----------------------------------------------------------
 
-    def _keep(self, now: float, *, changed: bool) -> None:
-        self._kept = self._kept and not changed
-        if not self._kept and now - self._kept_at >= KEEP_EVERY:
-            self._save()
-            self._kept_at = now
-
-    def _save(self) -> None:
-        if self._kept:
-            return
+    def _keep(self, accepted: Accepted) -> None:
+        """Keep what was accepted where the next follower finds it."""
+        content, mtime_us = self._file.content, accepted.mtime_us
         try:
-            if self._last is not None:
-                self._folder.keep_accepted(self._file.content)
-                self.memory = self.memory.model_copy(
-                    update={"mtime_us": self._last.mtime_us}
-                )
-            self._folder.remember(self.memory)
+            if accepted.restructured or not self._accepted.begun:
+                self._accepted.replace(content, mtime_us)
+            else:
+                self._accepted.add(self._file.parts(accepted.changed), mtime_us)
+            if self._accepted.is_long:
+                self._accepted.replace(content, mtime_us)
             self._kept = True
         except OSError as error:
-            logger.warning("The accepted bytes can't be kept: %s", error)
+            if self._kept:
+                logger.warning("The accepted bytes can't be kept: %s", error)
+            self._kept = False
 
     def _recover(self) -> None:
         """Begin with what the follower before had accepted last."""
+        kept = self._accepted.load()
+        if kept is None:
+            return
+        mtime_us = self.memory.mtime_us if kept.mtime_us is None else kept.mtime_us
         try:
-            content = self._folder.accepted.read_bytes()
-            accepted = self._file.load(content, mtime_us=self.memory.mtime_us)
-        except (FileNotFoundError, DamagedFileError, NotConvertibleError):
+            accepted = self._file.load(kept.content, mtime_us=mtime_us)
+        except (DamagedFileError, NotConvertibleError):
             self._file = TrackedFile()
             return
         self._last = accepted
-        self._kept = True
+        self._keep(accepted)
         self._updates += 1
         self._write(accepted, time.monotonic())
 
@@ -334,13 +344,23 @@ class XArrayReplicator:
                 "superseded": self.memory.superseded or self._is_superseded,
             }
         )
-        self._kept = False  # the memory is written with the bytes
 
     @property
     def _is_superseded(self) -> bool:
         return self._line.newest not in (None, self._line.tuid)
 
     def _leave(self) -> None:
-        self._save()
+        """Leave a whole copy, and what the next follower is to know."""
+        try:
+            if self._last is not None:
+                if not self._accepted.is_whole:
+                    self._accepted.replace(self._file.content, self._last.mtime_us)
+                self.memory = self.memory.model_copy(
+                    update={"mtime_us": self._last.mtime_us}
+                )
+            self._folder.remember(self.memory)
+        except OSError as error:
+            logger.warning("What was followed can't be kept: %s", error)
+        self._accepted.close()
         if self._replica is not None:
             self._replica.close()

@@ -74,6 +74,13 @@ class ReplicaReader:
             record = again
         return status_record.decode(record)
 
+    def complete(self) -> Status | None:
+        """Read how the run stands; None while a write is under way."""
+        record = self._record()
+        if record["sequence"][0] % 2 or self._record().tobytes() != record.tobytes():
+            return None
+        return status_record.decode(record)
+
     def read(self, *, patience: float = PATIENCE) -> LiveState:
         """Read a state that the source really had.
 

@@ -299,8 +299,9 @@ def _write_attributes(
 ) -> None:
     """Write attributes as numbers and text of fixed length, the rest as JSON text."""
     texts: list[str] = []
+    names = attributes.file_names(attrs, avoid={*own, JSON})
     for name, value in attrs.items():
-        key = name.replace("/", "_")
+        key = names[name]
         if isinstance(value, bool | int | float | str) and _fits_number(value):
             stored = value
         else:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from shared import keys, presence
-from shared.broker import connect, reaching
+from shared.broker import SOCKET_SECONDS, connect, reaching
 from shared.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from shared.presence import Progress
+    from shared.presence import Progress, Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ LISTEN = 0.5  # seconds after which the listening thread looks whether it is to 
 HOUSEKEEPING = 1.0  # seconds between two rounds: progress, newest containers
 RENEWAL = 3.0  # seconds between renewals of the leases of 10 s
 AWAY = 1.0  # seconds until Redis is tried again
+GOODBYE = 0.5  # seconds in which a run is given back; its lease runs out anyway
+PULSES = 64  # remembered for a follower that is busy; the last two matter
 
 
 class Line:
@@ -46,7 +49,7 @@ class Line:
     wake
         Set when the run was written, and when something else is to be looked at.
     pulses
-        How many writes were told.
+        Writes that were told, the oldest first; the follower takes them out.
     newest
         TUID of the source's newest container; None while unknown.
     progress
@@ -59,14 +62,14 @@ class Line:
         tuid: str,
         *,
         token: str,
-        tell: Callable[[Progress], None] | None,
+        tell: Callable[[Progress], None] | None = None,
     ) -> None:
         self.source = source
         self.tuid = tuid
         self.token = token
         self.tell = tell
         self.wake = threading.Event()
-        self.pulses = 0
+        self.pulses: deque[Pulse] = deque(maxlen=PULSES)
         self.newest: str | None = None
         self.progress: Progress | None = None
 
@@ -138,8 +141,8 @@ class Switchboard:
             self._threads.append(thread)
             thread.start()
 
-    def _connect(self) -> Redis:
-        redis = connect(self._url)
+    def _connect(self, patience: float = SOCKET_SECONDS) -> Redis:
+        redis = connect(self._url, patience=patience)
         redis.set_retry(Retry(NoBackoff(), 0))  # who is away is to be noticed
         return redis
 
@@ -168,7 +171,8 @@ class Switchboard:
 
     def _hear(self, channel: str, data: str) -> None:
         if line := self._lines.get(channel):
-            line.pulses += 1
+            if pulse := presence.read_pulse(data):
+                line.pulses.append(pulse)
             line.wake.set()
             return
         for other in list(self._lines.values()):
@@ -242,7 +246,7 @@ class Switchboard:
 
     def _leave(self, line: Line) -> None:
         """Say the last about a run, and give its lease back."""
-        redis = self._connect()
+        redis = self._connect(GOODBYE)
         with suppress(RedisError, OSError):
             if line.progress:
                 run = (line.source, line.tuid)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from shared.catalogue import queries
 from shared.catalogue.records import FileStatus, State
-from shared.errors import NotFoundError, QuantifySyncError
+from shared.errors import NotFoundError, QuantifySyncError, UnknownSourceError
 from shared.events import Announcement
 from shared.fingerprint import DATASET_FILE, list_container
 from shared.names import to_wire
@@ -16,6 +17,8 @@ from workers import upload
 from workers.container import find_container, find_moved
 from workers.files import RECOVERED_FILE
 from workers.live.folder import run_folders
+from workers.live.follower import XArrayReplicator
+from workers.live.switchboard import Line, Switchboard
 
 if TYPE_CHECKING:
     from shared.catalogue.records import DatasetRecord
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+REMEMBERED_SECONDS = 7 * 86_400.0
+"""So long it is known of a run that a newer one has superseded it once: an outer run
+is written again when the inner one is over, and is not to be superseded again."""
 KEPT_SECONDS = 3600.0
 """A replica stays for so long after its dataset was stored (design, section 8): who
 follows it has time to open the stored one."""
@@ -41,10 +47,16 @@ def tidy(place: Workplace) -> None:
     for folder in run_folders(place.settings.live):
         with folder.locked() as ours:
             memory = folder.recall()
-            if not ours or memory is None or not memory.ended:
+            if not ours or memory is None:
                 continue
-            if _is_over(place, folder, memory):
+            if not memory.ended:
+                _conclude(place, folder, memory)
+                continue
+            age = _stored_for(place, folder, memory)
+            if age >= (REMEMBERED_SECONDS if memory.superseded else KEPT_SECONDS):
                 folder.remove()
+            elif age >= KEPT_SECONDS:
+                folder.remove_values()
 
 
 def last_announcement(source: Source, memory: Memory) -> Announcement:
@@ -72,21 +84,47 @@ def last_announcement(source: Source, memory: Memory) -> Announcement:
     )
 
 
-def _is_over(place: Workplace, folder: RunFolder, memory: Memory) -> bool:
-    """Note when a run is stored; whether that was long enough ago."""
+def _conclude(place: Workplace, folder: RunFolder, memory: Memory) -> None:
+    """End a run here that a live worker of another machine followed to its end."""
+    record = _record(place, memory)
+    ended = record.ended if record else None
+    if ended and _is_stored(record, memory):
+        try:
+            source = place.settings.source(memory.source)
+        except UnknownSourceError as error:
+            logger.info("%s", error)
+            return
+        XArrayReplicator(
+            source,
+            memory,
+            folder=folder,
+            line=Line(source.name, memory.tuid, token=memory.token),
+            board=Switchboard(place.settings.broker),
+            stop=threading.Event(),
+            timings=place.settings.timings,
+        ).conclude(ended)
+
+
+def _record(place: Workplace, memory: Memory) -> DatasetRecord | None:
     with place.catalogue.read() as session:
         rows = queries.records(session, memory.source, [memory.tuid])
     record, _ = rows.get(memory.tuid, (None, False))
+    return record
+
+
+def _stored_for(place: Workplace, folder: RunFolder, memory: Memory) -> float:
+    """Note when a run is stored; for how long it has been, s, -1 if it is not."""
+    record = _record(place, memory)
     if not _is_stored(record, memory):
         if memory.damaged:
             _store(place, memory)
         if memory.stored_since is not None:
             folder.remember(memory.model_copy(update={"stored_since": None}))
-        return False
+        return -1.0
     if memory.stored_since is None:
         folder.remember(memory.model_copy(update={"stored_since": time.time()}))
-        return False
-    return time.time() - memory.stored_since >= KEPT_SECONDS
+        return 0.0
+    return time.time() - memory.stored_since
 
 
 def _is_stored(record: DatasetRecord | None, memory: Memory) -> bool:

@@ -24,6 +24,7 @@ from workers.quantify.snapshot import open_original
 from workers.quantify.superblock import SUPERBLOCK_BYTES, is_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from workers.quantify.dataset import RawDataset, Variable
@@ -96,16 +97,25 @@ class TrackedFile:
         self._buffer = bytearray(BLOCK_BYTES)
 
     @property
-    def content(self) -> bytes:
-        """A copy of the bytes accepted last; empty before the first."""
-        return bytes(self._bytes)
+    def content(self) -> memoryview:
+        """The bytes accepted last; empty before the first."""
+        return memoryview(self._bytes).toreadonly()
+
+    def parts(self, changed: Changes) -> Iterator[tuple[int, memoryview]]:
+        """Give the bytes of ranges of values that changed, and where they are."""
+        for segment in self._segments:
+            if segment.name in changed:
+                first, last = changed[segment.name]
+                start = segment.start + first * segment.itemsize
+                stop = segment.start + last * segment.itemsize
+                yield start, self.content[start:stop]
 
     @property
     def raw(self) -> RawDataset | None:
         """The state accepted last."""
         return self._raw
 
-    def load(self, content: bytes, *, mtime_us: int) -> Accepted:
+    def load(self, content: bytes | bytearray, *, mtime_us: int) -> Accepted:
         """Take bytes that were accepted earlier as the state accepted last.
 
         Raises
