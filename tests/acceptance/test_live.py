@@ -210,16 +210,25 @@ def finish(stack, writer):
 
 
 def test_a_live_worker_killed_again_and_again_delays_the_replica_only(
-    stack, endless, live
+    stack, endless, live, look_on
 ):
     run = endless.run
+    onlooker = look_on(stack)
+    onlooker.writers.append(endless)
     for _ in range(3):
         time.sleep(random.uniform(0, 1))
         before = stack.folder(run).current()
         os.kill(live.wait_for(stack.live_worker), signal.SIGKILL)
         follows_on(stack, run, live, seconds=RESUMING)
         assert stack.folder(run).current() != before
+    onlooker.stop()
     finish(stack, endless)
+    # Meanwhile the replica was never torn, and never went back in time.
+    assert onlooker.failures == []
+    states = [state.rows for state in run.states]
+    seen = [states.index(live.rows(r.state)) for r in onlooker.readings[run.tuid]]
+    assert len(set(seen)) > 3
+    assert seen == sorted(seen)
 
 
 def test_a_live_worker_asked_to_stop_hands_its_run_to_another_at_once(
@@ -266,19 +275,28 @@ def test_neither_a_restart_nor_a_long_absence_of_redis_ends_a_run(stack, endless
 def test_a_file_damaged_right_after_a_kill_of_the_live_worker_is_recovered(
     stack, endless, live
 ):
+    """With all that its replica had shown."""
     run = endless.run
     follows_on(stack, run, live)
+    time.sleep(random.uniform(0, 1))
     os.kill(live.wait_for(stack.live_worker), signal.SIGKILL)
+    shown = live.rows(stack.replica(run))
     endless.tell("stump")
     endless.join()
-    live.wait_for(lambda: stack.stored(run, "dataset.recovered.hdf5"))
-    recovered = live.rows_of(stack.stored(run, "dataset.recovered.hdf5"))
-    assert recovered in [state.rows for state in run.states]
+    states = [state.rows for state in run.states]
+
+    def recovered():
+        stored = stack.stored(run, "dataset.recovered.hdf5")
+        return stored and states.index(live.rows_of(stored)) + 1
+
+    assert live.wait_for(recovered) - 1 >= states.index(shown) > 0
     record = stack.record(run)
     assert record.file("dataset.recovered.hdf5").marks == ("recovered",)
     assert record.ended == "quiet"
     assert "recovered" in {defect.kind for defect in record.defects}
-    assert live.rows(stack.replica(run)) in [state.rows for state in run.states]
+    final = live.rows(stack.replica(run))
+    stored = stack.stored(run, "dataset.recovered.hdf5")
+    assert final == live.rows_of(stored)
 
 
 def test_flower_is_told_how_far_a_run_is(stack, endless, live):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.presence import Pulse
 from workers.live.completion import MAX_QUIET, MAX_SETTLE, Completion
 
 
@@ -33,6 +34,52 @@ def test_a_filled_run_ends_at_once_with_the_closing_pair():
     assert verdict(run, 1.0) is None
     read(run, 1.003, changed=False, nan=False)
     assert verdict(run, 1.003) == "filled"
+
+
+def pulse(run, now, writes, *, mtime=None):
+    at = now if mtime is None else mtime
+    run.pulsed(now, Pulse(size=1, mtime_us=round(at * 1e6), writes=writes, at=0.0))
+
+
+def test_a_closing_pair_of_which_only_the_second_was_read_is_heard():
+    run = make()
+    read(run, 0.5)
+    pulse(run, 0.5, 7)
+    pulse(run, 1.0, 8)
+    read(run, 1.003, nan=False)
+    assert verdict(run, 1.003) is None
+    pulse(run, 1.003, 9)
+    assert verdict(run, 1.003) == "filled"
+
+
+def test_two_writes_that_were_both_read_and_differ_are_no_pair():
+    run = make()
+    pulse(run, 1.0, 1)
+    read(run, 1.0, nan=False)
+    pulse(run, 1.01, 2)
+    read(run, 1.01, nan=False)
+    assert verdict(run, 1.01) is None
+
+
+def test_a_pair_that_was_heard_counts_for_its_own_state_only():
+    run = make()
+    pulse(run, 1.0, 1)
+    pulse(run, 1.003, 2)
+    read(run, 1.2, nan=False)
+    assert verdict(run, 1.2) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "apart"),
+    [(3, 4, 0.2), (3, 3, 0.003), (3, 5, 0.003), (0, 1, 0.003), (4, 0, 0.0)],
+    ids=["far apart", "the same", "one between", "repeated before", "repeated"],
+)
+def test_what_is_heard_is_no_pair(first, second, apart):
+    run = make()
+    pulse(run, 1.0, first)
+    pulse(run, 1.0 + apart, second)
+    read(run, 1.0 + apart, nan=False)
+    assert verdict(run, 1.0 + apart) is None
 
 
 def test_two_equal_writes_that_are_far_apart_are_no_closing_pair():

@@ -61,6 +61,7 @@ class Completion:
         self._mtime_us: int | None = None
         self._told: Pulse | None = None
         self._pair_us: int | None = None
+        self._differs = False
         self._holds_nan = True
         self._closed = False
         self._superseded = False
@@ -70,12 +71,16 @@ class Completion:
     ) -> None:
         """Take in a state that was accepted after a write."""
         written = mtime_us != self._mtime_us
+        near = self._mtime_us is not None and (
+            abs(mtime_us - self._mtime_us) <= self._closing_us
+        )
         if changed:
             self._changed = now
             self._closed = False
-        elif written and self._mtime_us is not None:
-            apart = abs(mtime_us - self._mtime_us)
-            self._closed = self._closed or apart <= self._closing_us
+            # Both were read and differ: no closing pair, whatever is heard.
+            self._differs = near
+        elif written:
+            self._closed = self._closed or near
         if changed or written:
             self._sign = now
         self._mtime_us = mtime_us
@@ -112,7 +117,8 @@ class Completion:
         hears
             Whether Redis can be heard: silence counts only then.
         """
-        closed = self._closed or self._pair_us == self._mtime_us
+        paired = self._pair_us == self._mtime_us and not self._differs
+        closed = self._closed or paired
         settled = closed or now - self._changed >= self._settle
         if settled and not self._holds_nan and self._mtime_us is not None:
             return Ended.FILLED

@@ -35,11 +35,12 @@ def false_claims(raw: RawDataset) -> tuple[str, ...]:
         return ()
     points = raw.coords[names[0]].values.size if names else 0
     xlen, ylen = raw.attrs.get("xlen"), raw.attrs.get("ylen")
-    told = xlen * ylen if isinstance(xlen, int) and isinstance(ylen, int) else None
+    told = xlen * ylen if isinstance(xlen, int) and isinstance(ylen, int) else points
     if len(names) == SETTABLES and told == points:
         return ()
+    sides = f"{xlen} by {ylen} points" if told != points else "points"
     claim = (
-        f"Its attributes tell of a 2D grid of {xlen} by {ylen} points, but it has "
-        f"{points} points of {len(names)} setpoints: these alone were gone by."
+        f"Its attributes tell of a 2D grid of {sides}, but it has {points} points of "
+        f"{len(names)} setpoints: these alone were gone by."
     )
     return (claim,)

@@ -39,6 +39,7 @@ class Run:
         self.container = directory / self.tuid[:8] / f"{self.tuid}-{name}"
         self.source = source
         self.redis = redis
+        self.writes = 0  # that were told
         self.states = []  # every state that was written, in order
 
     @property
@@ -72,14 +73,16 @@ class Run:
         if pulse:
             self.pulse()
 
-    def pulse(self):
+    def pulse(self, *, mtime_us=None):
         status = self.file.stat()
+        self.writes += 1
         presence.send_pulse(
             self.redis,
             self.source,
             self.tuid,
             size=status.st_size,
-            mtime_us=status.st_mtime_ns // 1000,
+            mtime_us=mtime_us or status.st_mtime_ns // 1000,
+            writes=self.writes,
         )
 
     def close(self, x, y):
@@ -192,8 +195,9 @@ def lease(redis):
 def quiet(place):
     """Set the seconds of silence that end a run, for those that begin after."""
 
-    def set_seconds(seconds):
-        timings = place.settings.timings.model_copy(update={"quiet": seconds})
+    def set_seconds(seconds, **others):
+        changed = {"quiet": seconds, **others}
+        timings = place.settings.timings.model_copy(update=changed)
         settings = place.settings.model_copy(update={"timings": timings})
         object.__setattr__(place, "settings", settings)
 

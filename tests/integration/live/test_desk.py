@@ -17,7 +17,12 @@ from workers import announcements, upload
 from workers.live import tidying
 from workers.live.desk import Desk
 from workers.live.folder import RunFolder
-from workers.live.tidying import KEPT_SECONDS, last_announcement, tidy
+from workers.live.tidying import (
+    KEPT_SECONDS,
+    REMEMBERED_SECONDS,
+    last_announcement,
+    tidy,
+)
 
 NAN = np.nan
 X = [np.arange(4.0)]
@@ -110,6 +115,52 @@ def test_a_replica_of_a_run_that_is_followed_stays(run, follow, states, place, l
         later(KEPT_SECONDS)
     assert follower.folder.current().exists()
     assert follower.thread.is_alive()
+
+
+def test_that_a_run_was_superseded_once_is_known_longer_than_its_replica(
+    run, follow, states, place, later
+):
+    """An outer run is written again when the inner one is over, hours later."""
+    one = run()
+    one.begin(X, nothing())
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    run("newer").begin(X, nothing())
+    assert follower.join() == "superseded"
+    folder = folder_of(place, one)
+    store(place, folder)
+    tidy(place)
+    later(KEPT_SECONDS)
+    tidy(place)
+    assert folder.current() is None
+    assert {file.name for file in folder.path.iterdir()} == {"run.json", "lock"}
+    assert folder.recall().superseded
+    later(REMEMBERED_SECONDS)
+    tidy(place)
+    assert not folder.path.exists()
+
+
+def test_a_run_that_another_machine_followed_to_its_end_has_ended_here_too(
+    run, follow, states, place, later, announce
+):
+    one = run()
+    one.begin(X, nothing())
+    first = follow(one)
+    states.wait_for(lambda: first.is_at(one))
+    first.stop()
+    one.close(X, values())
+    tidy(place)
+    assert folder_of(place, one).recall().ended is None  # not stored yet
+    message = announce(one.container, why="settled")
+    upload.upload(place, message.model_copy(update={"ended": "filled"}))
+    tidy(place)
+    state = first.read()
+    assert (state.status.state, state.status.ended) == ("complete", "filled")
+    assert states.equal(state, one.states[-1])
+    tidy(place)
+    later(KEPT_SECONDS)
+    tidy(place)
+    assert not folder_of(place, one).path.exists()
 
 
 def test_what_could_not_be_stored_at_the_end_is_stored_later(
@@ -280,6 +331,28 @@ def test_a_worker_that_starts_sends_a_task_again_that_was_lost_with_another(
     sent.clear()
     desk.resume()
     assert sent == [(queues.FOLLOW, "live", one.tuid)]
+
+
+def test_a_run_whose_lease_a_dead_follower_has_is_taken_when_that_runs_out(
+    run, follow, states, redis
+):
+    """No write may come for minutes, so the task itself waits."""
+    one = run()
+    one.begin(X, nothing())
+    redis.set(keys.follow("fridge", one.tuid), "dead", px=1500)
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+
+
+def test_a_run_that_another_machine_follows_is_left_to_it_without_a_trace(
+    run, desk, announce, redis, place, monkeypatch
+):
+    monkeypatch.setattr("workers.live.desk.DEAD_SECONDS", 0.5)
+    one = run()
+    one.begin(X, nothing())
+    redis.set(keys.follow("fridge", one.tuid), "another", px=60_000)
+    assert desk.follow(announce(one.container, why="write")) is None
+    assert not folder_of(place, one).path.exists()
 
 
 def test_a_run_that_has_its_follower_waits_for_none(run, follow, states, redis):

@@ -94,6 +94,25 @@ def test_each_write_of_a_run_shows_in_its_replica(kind, run, follow, states):
     assert state.header["kind"] == laid_out
 
 
+def test_a_closing_pair_is_heard_where_its_first_file_was_never_read(
+    run, follow, states, quiet
+):
+    """It is there for 2 to 3 ms only."""
+    quiet(60.0, settle=60.0)
+    one, x, y = run(), [np.arange(10.0)], empty(10)
+    one.begin(x, y)
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    time.sleep(0.15)  # Quantify makes no two other writes so close to each other
+    one.write(x, fill(y, 10), pulse=False)
+    mtime_us = one.file.stat().st_mtime_ns // 1000
+    one.pulse(mtime_us=mtime_us - 3000)
+    states.wait_for(lambda: follower.is_at(one))
+    assert follower.thread.is_alive()
+    one.pulse()
+    assert follower.join() == "filled"
+
+
 def test_later_passes_of_a_soft_average_show_after_the_last_nan_is_gone(
     run, follow, states
 ):
@@ -299,7 +318,10 @@ def test_a_follower_asked_to_stop_hands_the_run_to_another_which_goes_on(
     assert second.join() == "filled"
 
 
-def test_a_second_follower_of_a_run_leaves_it_to_the_first(run, follow, states):
+def test_a_second_follower_of_a_run_leaves_it_to_the_first(
+    run, follow, states, monkeypatch
+):
+    monkeypatch.setattr("workers.live.desk.DEAD_SECONDS", 0.5)
     one, x = run(), [np.arange(10.0)]
     one.begin(x, empty(10))
     first = follow(one)

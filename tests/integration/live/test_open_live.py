@@ -13,10 +13,11 @@ import pytest
 
 import quantify_sync
 from quantify_sync import live as module
+from shared.catalogue.records import State
 from shared.errors import FileBusyError, NotFoundError
 from workers.live.folder import RunFolder
 from workers.live.replica import Replica
-from workers.live.status import unknown
+from workers.live.status import Status, encode
 from workers.quantify.dataset import RawDataset, Variable
 
 NAN = np.nan
@@ -237,10 +238,13 @@ def test_a_write_that_was_cut_off_is_waited_for_and_then_told(tmp_path, monkeypa
     )
     path = folder.next_replica()
     replica = Replica(path, raw, header={"set_up": "a", "folder": "b"})
-    replica._targets["status"].write((0,), unknown(7))
+    status = Status(State.LIVE, None, 3, 3, 3, 0, 0.0, 0.0, 1)
+    replica._targets["status"].write((0,), encode(status, 7))
     folder.point_to(path)
     run = module.LiveRun(folder)
     with pytest.raises(FileBusyError):
         run.state()
+    with pytest.raises(TimeoutError):
+        next(run.follow(timeout=0.2))
     run.close()
     replica.close()
