@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from shared.catalogue.records import Ended, State
+from shared.errors import NotConvertibleError
 from workers.live import layout as layout_module
 from workers.live.layout import counted_rows, lay_out
 from workers.live.reading import open_replica, read_replica
@@ -228,3 +229,20 @@ def test_rows_that_an_adaptive_run_has_not_chosen_yet_do_not_count():
     trimmed = dataset({"x0": x[:70]}, y0=y[:70])
     assert counted_rows(trimmed, lay_out(trimmed), 70) == 70
     assert layout_module.ADAPTIVE_ROWS == 64
+
+
+def test_a_single_value_that_changes_is_written(write):
+    raw = dataset(y0=[1.0, 2.0])
+    raw.data_vars["offset"] = Variable((), np.array(3.0), {})
+    replica = write(raw)
+    changed = dataset(y0=[1.0, 2.0])
+    changed.data_vars["offset"] = Variable((), np.array(4.0), {})
+    replica.write(changed, {"offset": (0, 1)}, status(changed))
+    assert values(read_replica(replica.path))["offset"] == 4.0
+
+
+def test_a_variable_called_as_our_record_is_refused(tmp_path):
+    raw = dataset(status=[1.0, 2.0])
+    with pytest.raises(NotConvertibleError, match="status"):
+        Replica(tmp_path / "replica-1.hdf5", raw, header={})
+    assert not list(tmp_path.iterdir())

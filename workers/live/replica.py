@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from shared.errors import NotConvertibleError
 from workers.live import status as status_record
 from workers.live.layout import Layout, lay_out
 from workers.quantify import attributes
@@ -58,12 +59,22 @@ class Replica:
     header
         What the file is: fit for JSON.
 
+    Raises
+    ------
+    NotConvertibleError
+        A variable has the name of the replica's own record.
+
     Notes
     -----
     Nobody can read it before its first status was told.
     """
 
     def __init__(self, path: Path, raw: RawDataset, *, header: dict[str, Any]) -> None:
+        if status_record.NAME in raw.coords | raw.data_vars:
+            raise NotConvertibleError(
+                f"A variable is called {status_record.NAME!r}, as the replica's own "
+                "record is: the dataset is stored when it has settled."
+            )
         self.path = path
         self.layout = lay_out(raw)
         self._structure = _structure(raw, self.layout)
@@ -242,7 +253,10 @@ class _Target:
 
     def write(self, start: tuple[int, ...], values: Array) -> None:
         """Write values of any layout from a place on."""
-        values = np.ascontiguousarray(values)
+        values = np.asarray(values, order="C")
+        if not values.ndim:
+            self._id.write(h5py.h5s.ALL, h5py.h5s.ALL, values, self._type)
+            return
         self._space.select_hyperslab(start, values.shape)
         memory = h5py.h5s.create_simple(values.shape)
         self._id.write(memory, self._space, values, self._type)
