@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import h5netcdf
+import h5py
 import netCDF4
 import numpy as np
 import pytest
@@ -161,7 +162,6 @@ def test_attributes_that_netcdf_has_no_type_for_become_json_text():
         "nothing": [],
         "huge": 2**70,
         "long": [0.5] * 9000,
-        "a/b": "slash",
     }
     restored = opened(to_netcdf(dataset({}, {"y0": (("d",), [1.0], {})}, attrs)))
     assert restored.attrs["none"] == "null"
@@ -171,7 +171,6 @@ def test_attributes_that_netcdf_has_no_type_for_become_json_text():
     assert restored.attrs["nothing"] == "[]"
     assert restored.attrs["huge"] == str(2**70)
     assert restored.attrs["long"].startswith("[0.5, 0.5")
-    assert restored.attrs["a_b"] == "slash"
 
 
 def test_an_uncertainty_and_its_variable_name_each_other():
@@ -216,3 +215,185 @@ def test_times_stay_times():
     restored = opened(to_netcdf(grid(raw)))
     np.testing.assert_array_equal(restored["ref_tuids"].values, times)
     assert restored["ref_tuids"].dims == ("x0",)
+
+
+def in_every_reader(source: GriddedDataset, folder: Path) -> xr.Dataset:
+    """Write to a file, have each reader read all of it, and give what xarray read."""
+    file = folder / "dataset.nc"
+    file.write_bytes(to_netcdf(source))
+    with netCDF4.Dataset(file) as netcdf:
+        for thing in (netcdf, *netcdf.variables.values()):
+            assert {*thing.ncattrs()} == {*thing.__dict__}
+        assert all(v[...] is not None for v in netcdf.variables.values())
+    restored = []
+    for engine in ("netcdf4", "h5netcdf"):
+        with xr.open_dataset(file, engine=engine) as lazy:
+            restored.append(restore(lazy.load()))
+    assert restored[0].equals(restored[1])
+    assert {*restored[0].attrs} == {*restored[1].attrs}
+    return restored[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (np.float16, np.float32),
+        (np.longdouble, np.float64),
+        (np.clongdouble, np.complex128),
+        (np.complex64, np.complex64),
+    ],
+)
+def test_a_number_of_any_width_is_read_by_netcdf_tools(given, read, tmp_path):
+    source = dataset({}, {"y0": (("d",), np.array([1, 2.5]).astype(given), {})})
+    restored = in_every_reader(source, tmp_path)
+    assert restored["y0"].dtype == read
+    assert restored["y0"].values.tolist() == [1, 2.5]
+
+
+def test_a_text_without_dimensions_is_read_by_netcdf_tools(tmp_path):
+    source = dataset({}, {"note": ((), np.array("warm", dtype=object), {})})
+    assert in_every_reader(source, tmp_path)["note"].item() == "warm"
+
+
+ODD = [
+    {"units": "hours since cooldown"},
+    {"units": "ns since epoch"},
+    {"units": "hours since"},
+    {"units": "days since 2026-02-31"},
+    {"units": "hours since 2026-03-01", "calendar": "lunar"},
+    {"units": "hours since 2026-03-01", "calendar": [1, 2]},
+    {"units": ["hours since cooldown"]},
+    {"units": {"since": 1}},
+    {"scale_factor": "ten"},
+    {"scale_factor": 1, "missing_value": -5},
+    {"valid_min": [1, 2], "valid_max": "x", "valid_range": [1, 2, 3]},
+    {"_QuantizeBitRoundNumberOfSignificantBits": "x"},
+    {"scale_factor": True},
+    {"scale_factor": [1.0, 2.0]},
+    {"add_offset": None},
+    {"missing_value": "none"},
+    {"missing_value": [1, 2]},
+    {"_Unsigned": "true"},
+    {"_Unsigned": [1, 2]},
+    {"_Encoding": "utf-8"},
+    {"dtype": "bool"},
+    {"dtype": [1, 2]},
+    {"dtype": "timedelta64[parsec]", "units": "seconds"},
+    {"calendar": 5, "grid_mapping": 5, "bounds": [1, 2], "cell_measures": "a: b"},
+    {"complex_part": "real"},
+    {"complex_part": "real", "complex_of": "q"},
+    {"complex_part": [1, 2], "complex_of": [1, 2]},
+    {"flag_meanings": [1, 2]},
+    {"original_names": "mine", "original_variables": [1]},
+]
+
+
+@pytest.mark.parametrize("attrs", ODD, ids=str)
+def test_attributes_that_cf_would_misread_are_kept_and_break_no_reader(attrs, tmp_path):
+    values = {
+        "f": [1.0, 2.0],
+        "i": np.array([1, 2], np.int32),
+        "c": [1j, 2.0],
+        "b": [True, False],
+        "t": np.array(["a", "b"], dtype=object),
+    }
+    source = dataset(
+        {"x0": (("x0",), [1.0, 2.0], attrs)},
+        {name: (("x0",), data, attrs) for name, data in values.items()},
+        attrs,
+    )
+    restored = in_every_reader(source, tmp_path)
+    assert restored["x0"].values.tolist() == [1, 2]
+    for name in {*values} - ({"i"} if attrs == {"_Unsigned": "true"} else set()):
+        assert restored[name].values.tolist() == [*source.data_vars[name].values]
+        kept = {*attrs} & {*restored[name].attrs, *restored[name].encoding}
+        assert kept == {*attrs}
+        if isinstance(attrs.get("units"), str):
+            assert restored[name].attrs["units"] == attrs["units"]
+    assert {*restored.attrs} == {*attrs}
+
+
+def test_values_that_are_no_time_keep_their_units(tmp_path):
+    units = {"units": "days since 2026-03-01"}
+    source = dataset(
+        {},
+        {
+            "far": (("d",), [1.0, 1e9], units),
+            "infinite": (("d",), [1.0, np.inf], units),
+            "text": (("d",), np.array(["a", "b"], dtype=object), units),
+            "packed": (("d",), [1.0, 2.0], {**units, "scale_factor": 1e30}),
+            "bound": (("d",), [1, 2], {**units, "bounds": [0, 1]}),
+            "near": (("d",), [1.0, np.nan], units),
+            "whole": (("d",), [1, np.iinfo(np.int64).min], units),
+            "odd": (("d",), [1, 2], {"units": "days since 1-3-26"}),
+            "utc": (("d",), [1, 2], {"units": "days since 2026-03-01T00:00:00Z"}),
+        },
+    )
+    restored = in_every_reader(source, tmp_path)
+    times = {name for name, v in restored.variables.items() if v.dtype.kind == "M"}
+    assert times == {"near", "whole", "utc", "bound"}
+    assert restored["bound"].attrs["bounds"].tolist() == [0, 1]
+    assert restored["packed"].attrs == units
+    assert restored["far"].attrs == units
+    assert restored["odd"].attrs == {"units": "days since 1-3-26"}
+
+
+def test_packed_values_and_durations_are_decoded(tmp_path):
+    lasts = {"units": "seconds", "dtype": "timedelta64[ns]"}
+    packed = {"scale_factor": 0.5, "add_offset": 1.0, "missing_value": 9}
+    source = dataset(
+        {}, {"took": (("d",), [1, 2], lasts), "packed": (("d",), [2, 9], packed)}
+    )
+    restored = in_every_reader(source, tmp_path)
+    assert restored["took"].dtype.kind == "m"
+    assert restored["packed"].values[0] == 2
+    assert np.isnan(restored["packed"].values[1])
+
+
+def test_attributes_come_back_under_their_true_names(tmp_path):
+    attrs = {
+        "a/b": 1,
+        "a_b": 2,
+        "a_b_": 3,
+        "/FillValue": 4.0,
+        "scale/factor": "text",
+        "n" * 300: 5,
+        "⟩" * 200: 6,
+        "⟩" * 201: 7,
+    }
+    source = dataset({}, {"y0": (("d",), [1.0], attrs)}, attrs)
+    restored = in_every_reader(source, tmp_path)
+    assert restored.attrs == attrs
+    assert restored["y0"].attrs == attrs
+    with h5py.File(tmp_path / "dataset.nc") as written:
+        assert written.attrs["a_b"] == 2
+        assert written.attrs["a_b__"] == 1
+
+
+def test_long_names_of_variables_and_dimensions_come_back(tmp_path):
+    line, plane, measured, phase = "x" * 300, "d" * 300, "é📈" * 60, "p" * 255
+    source = dataset(
+        {line: ((line,), [1.0, 2.0], {})},
+        {
+            measured: ((plane, line), [[1.0, 2.0]], {"units": "V"}),
+            phase: ((line,), [1j, 2.0], {}),
+        },
+        {"name": "n"},
+    )
+    restored = in_every_reader(source, tmp_path)
+    assert dict(restored.sizes) == {plane: 1, line: 2}
+    assert {*restored.coords} == {line}
+    assert restored[measured].dims == (plane, line)
+    assert restored[phase].values.tolist() == [1j, 2.0]
+    assert restored.attrs == {"name": "n"}
+
+
+def test_parts_without_a_partner_are_left_as_they_are():
+    """Files that others wrote may have such attributes too."""
+    lonely = xr.Dataset(
+        {"a": ("d", [1.0]), "b": ("d", [2.0]), "c": ("d", [3.0])}, attrs={}
+    )
+    lonely["a"].attrs = {"complex_part": "real"}
+    lonely["b"].attrs = {"complex_part": "real", "complex_of": "q"}
+    lonely["c"].attrs = {"complex_part": "imag", "complex_of": "r"}
+    assert restore(lonely).identical(lonely)

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_ARRAY_ITEMS = 4000
 """Longer lists become text: HDF5 keeps up to 64 KiB in an attribute, an element
 takes up to 16 bytes; text lies elsewhere."""
 
+MAX_NAME_BYTES = 240
+"""Longer names are shortened: netCDF's tools read 255 bytes; some of them are left for
+suffixes."""
+
+MAX_DEPTH = 50
+"""JSON that is nested deeper stays text: neither the catalogue nor Python takes every
+depth, and attributes need no more than three."""
+
+_MEANINGFUL = frozenset(
+    {
+        "DIMENSION_LIST",
+        "REFERENCE_LIST",
+        "_Encoding",
+        "_FillValue",
+        "_NCProperties",
+        "_Netcdf4Coordinates",
+        "_Netcdf4Dimid",
+        "_Unsigned",
+        "_nc3_strict",
+        "add_offset",
+        "missing_value",
+        "scale_factor",
+        "valid_max",
+        "valid_min",
+        "valid_range",
+    }
+)
+"""What no attribute may be called only because `/` became `_`."""
+
+_HASH_CHARACTERS = 16  # hexadecimal: 64 bits
 _INT64 = np.iinfo(np.int64)
 
 # h5py's own attribute access takes twice the time, and a small dataset's conversion
@@ -83,6 +117,44 @@ def write(thing: h5py.File | h5py.Dataset, name: str, value: Any) -> None:
     attribute.write(data)
 
 
+def file_names(names: Iterable[str], *, avoid: Iterable[str] = ()) -> dict[str, str]:
+    """Name attributes so that netCDF takes them.
+
+    Parameters
+    ----------
+    names
+        The attributes' true names.
+    avoid
+        Names that none may have in the file.
+
+    Returns
+    -------
+    dict of str
+        For each true name one in the file, none twice; the same where possible.
+    """
+    given = {name: name for name in names}
+    avoided = set(avoid)
+    taken = avoided | set(given) | _MEANINGFUL
+    for name in given:
+        key = shortened(name.replace("/", "_"))
+        if key == name and key not in avoided:
+            continue
+        while key in taken:
+            key += "_"
+        taken.add(key)
+        given[name] = key
+    return given
+
+
+def shortened(name: str) -> str:
+    """Return a name that netCDF's tools can read, with a hash if it is too long."""
+    encoded = name.encode()
+    if len(encoded) <= MAX_NAME_BYTES:
+        return name
+    mark = f"~{hashlib.sha256(encoded).hexdigest()[:_HASH_CHARACTERS]}"
+    return encoded[: MAX_NAME_BYTES - len(mark)].decode(errors="ignore") + mark
+
+
 def plain(value: Any) -> Any:
     """Turn an attribute into str, int, float, bool, complex, None or a list.
 
@@ -115,7 +187,7 @@ def decode_json(attrs: dict[str, Any]) -> dict[str, Any]:
     """Undo Quantify's JSON encoding of version 2's attributes.
 
     The attribute ``json_serialize_exclude`` lists those that are not encoded. What is
-    no JSON all the same stays as it is.
+    no JSON all the same stays as it is, and so does what is nested too deep.
     """
     excluded = _json_or_same(attrs.get("json_serialize_exclude", "[]"))
     plain_names = excluded if isinstance(excluded, list) else []
@@ -134,14 +206,16 @@ def _json_or_same(value: Any) -> Any:
         return value
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, *, depth: int = 0) -> Any:
     """Clean the texts within: JSON's escapes can spell what `text` removes."""
+    if depth > MAX_DEPTH:
+        raise ValueError(depth)
     if isinstance(value, str):
         return text(value)
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [_clean(item, depth=depth + 1) for item in value]
     if isinstance(value, dict):
-        return {text(key): _clean(item) for key, item in value.items()}
+        return {text(key): _clean(item, depth=depth + 1) for key, item in value.items()}
     return value
 
 

@@ -10,8 +10,12 @@ complex variable ``s``     ``s_real`` and ``s_imag``, with the attributes
 boolean variable           int8, ``dtype = "bool"`` (xarray's convention), and
                            CF's ``flag_values`` and ``flag_meanings``
 half precision             float32
+wider than 64 bits         float64
 boolean attribute          int8 (nothing else is written as int8)
 None, dict, mixed lists    JSON text
+names with ``/``, too long another name, and as ``original_names`` (of
+or that CF would misread   attributes) or ``original_variables`` (of variables and
+                           dimensions) a JSON object of the true ones
 ========================== ==================================================
 
 Uncertainties follow CF's ``ancillary_variables``. No ``Conventions`` attribute claims
@@ -25,21 +29,39 @@ input gives equal bytes, because the store names objects by their content.
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
-from workers.quantify import attributes
+from workers.quantify import attributes, cf
 from workers.quantify.dataset import GriddedDataset, Variable
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
     import xarray as xr
 
 PROPERTIES = "version=2,quantify-sync=1"
 """Who wrote the file, in the form of the netCDF library's ``_NCProperties``. No
 version of a library stands in it: an upgrade must not change the bytes."""
+
+ORIGINAL_NAMES = "original_names"
+"""Attribute of what has renamed attributes: JSON object, the name in the file to the
+true one."""
+
+ORIGINAL_VARIABLES = "original_variables"
+"""Attribute of the root: the same for variables and dimensions."""
+
+_OURS = frozenset({ORIGINAL_NAMES, ORIGINAL_VARIABLES, "complex_of", "complex_part"})
+"""Attributes that `restore` goes by: the user's own get other names."""
+
+_FLAGS = {"dtype": "bool", "flag_values": [False, True], "flag_meanings": "false true"}
+"""Attributes of a boolean variable."""
+
+_WIDEST = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}
 
 UNCERTAINTY = "_u"
 """Suffix of the variable that holds another one's standard deviation."""
@@ -59,6 +81,7 @@ def to_netcdf(dataset: GriddedDataset) -> bytes:
         A whole NetCDF4 file, uncompressed: measured values hardly shrink, and every
         tool can map what is contiguous.
     """
+    dataset = _with_short_names(dataset)
     variables = _encoded(dataset)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("earliest", "v110"), track_order=True) as root:
@@ -86,35 +109,45 @@ def restore(dataset: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     xarray.Dataset
-        With complex variables joined (their values are loaded) and boolean
-        attributes. Attributes that became JSON text stay text.
+        With complex variables joined (their values are loaded), boolean attributes
+        and the true names. Attributes that became JSON text stay text, and floats
+        their width.
     """
     import xarray as xr  # noqa: PLC0415 (slow to import, and only readers need it)
 
-    restored = dataset.assign_attrs(_restored_attributes(dataset.attrs))
+    attrs = dict(dataset.attrs)
+    names = json.loads(attrs.pop(ORIGINAL_VARIABLES, "{}"))
+    restored = dataset.copy()
+    restored.attrs = _restored_attributes(attrs)
     for name in dataset.variables:
         restored[name].attrs = _restored_attributes(dataset[name].attrs)
     coordinates = set(dataset.coords)
-    for name, real in dataset.variables.items():
-        if real.attrs.get("complex_part") != "real":
+    others = _parts(dataset, "imag")
+    for whole, name in _parts(dataset, "real").items():
+        if whole not in others:
             continue
-        whole = real.attrs["complex_of"]
-        other = next(
-            key
-            for key, imag in dataset.variables.items()
-            if imag.attrs.get("complex_part") == "imag"
-            and imag.attrs["complex_of"] == whole
-        )
+        other, real = others[whole], dataset.variables[name]
         # real + 1j * imag would turn an infinite part into NaN.
         values = np.empty(real.shape, dtype=np.result_type(real.dtype, np.complex64))
         values.real, values.imag = real.values, dataset[other].values
-        attrs = _restored_attributes(real.attrs)
-        del attrs["complex_of"], attrs["complex_part"]
+        marks = ("complex_of", "complex_part")
+        attrs = {key: v for key, v in real.attrs.items() if key not in marks}
         restored = restored.drop_vars([name, other])
-        restored[whole] = xr.Variable(real.dims, values, attrs)
+        restored[whole] = xr.Variable(real.dims, values, _restored_attributes(attrs))
         if name in coordinates:
             restored = restored.set_coords(whole)
-    return restored
+    there = {*restored.variables, *restored.dims}
+    return restored.rename({key: name for key, name in names.items() if key in there})
+
+
+def _parts(dataset: xr.Dataset, part: str) -> dict[str, Hashable]:
+    """Return the variables that are the one part of complex ones, by their names."""
+    return {
+        str(variable.attrs["complex_of"]): name
+        for name, variable in dataset.variables.items()
+        if "complex_of" in variable.attrs
+        and str(variable.attrs.get("complex_part")) == part
+    }
 
 
 def _restored_attributes(attrs: dict[Any, Any]) -> dict[Any, Any]:
@@ -126,9 +159,47 @@ def _restored_attributes(attrs: dict[Any, Any]) -> dict[Any, Any]:
             restored[name] = value.astype(bool)
         else:
             restored[name] = value
-    if restored.get("flag_meanings") == "false true":
-        del restored["flag_meanings"], restored["flag_values"]
-    return restored
+    if str(restored.get("flag_meanings")) == "false true":
+        del restored["flag_meanings"]
+        restored.pop("flag_values", None)
+    names = json.loads(restored.pop(ORIGINAL_NAMES, "{}"))
+    return {names.get(name, name): value for name, value in restored.items()}
+
+
+def _renamed(attrs: dict[str, Any], *, avoid: Iterable[str] = ()) -> dict[str, Any]:
+    """Return attributes under the names that they have in the file."""
+    names = attributes.file_names(attrs, avoid=_OURS.union(avoid))
+    renamed = {names[name]: value for name, value in attrs.items()}
+    originals = {key: name for name, key in names.items() if key != name}
+    return renamed | ({ORIGINAL_NAMES: json.dumps(originals)} if originals else {})
+
+
+def _with_short_names(dataset: GriddedDataset) -> GriddedDataset:
+    """Shorten the names of variables and dimensions that netCDF's tools can't read.
+
+    The attributes get the names that they have in the file: among them is the record
+    of those that changed.
+    """
+    given = {*dataset.dims, *dataset.coords, *dataset.data_vars}
+    names = {name: attributes.shortened(name) for name in given}
+    originals = {key: name for name, key in sorted(names.items()) if key != name}
+    attrs = _renamed(dataset.attrs)
+    if not originals:
+        return replace(dataset, attrs=attrs)
+
+    def rename(variables: dict[str, Variable]) -> dict[str, Variable]:
+        return {
+            names[name]: replace(v, dims=tuple(names[dim] for dim in v.dims))
+            for name, v in variables.items()
+        }
+
+    return replace(
+        dataset,
+        attrs=attrs | {ORIGINAL_VARIABLES: json.dumps(originals)},
+        dims={names[name]: length for name, length in dataset.dims.items()},
+        coords=rename(dataset.coords),
+        data_vars=rename(dataset.data_vars),
+    )
 
 
 def _encoded(dataset: GriddedDataset) -> dict[str, Variable]:
@@ -159,8 +230,10 @@ def _encoded(dataset: GriddedDataset) -> dict[str, Variable]:
 
 def _split(name: str, variable: Variable, taken: set[str]) -> dict[str, Variable]:
     """Return a variable as the one or two variables of real type that hold it."""
-    values, attrs = variable.values, variable.attrs
+    values = _narrowed(variable.values)
     kind = values.dtype.kind
+    ours = _FLAGS if kind == "b" else {}
+    attrs = _renamed(variable.attrs, avoid=cf.misread(variable).union(ours))
     if kind == "c":
         split = {}
         for part, data in (("real", values.real), ("imag", values.imag)):
@@ -172,17 +245,16 @@ def _split(name: str, variable: Variable, taken: set[str]) -> dict[str, Variable
             split[key] = Variable(variable.dims, data, marked)
         return split
     if kind == "b":
-        flags = {
-            "dtype": "bool",
-            "flag_values": [False, True],
-            "flag_meanings": "false true",
-        }
-        return {name: Variable(variable.dims, values.astype(np.int8), attrs | flags)}
+        return {name: Variable(variable.dims, values.astype(np.int8), attrs | _FLAGS)}
+    return {name: Variable(variable.dims, values, attrs)}
+
+
+def _narrowed(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return floats and complex numbers with parts of 32 or 64 bits."""
     if values.dtype == np.float16:
-        return {name: replace(variable, values=values.astype(np.float32))}
-    if kind == "f" and values.dtype.itemsize > 8:  # noqa: PLR2004 (bytes of a double)
-        return {name: replace(variable, values=values.astype(np.float64))}
-    return {name: variable}
+        return values.astype(np.float32)
+    widest = _WIDEST.get(values.dtype.kind, values.dtype)
+    return values.astype(widest) if values.itemsize > widest.itemsize else values
 
 
 def _uncertainty_links(
@@ -232,4 +304,4 @@ def _write_variable(
 
 def _write_attributes(thing: h5py.File | h5py.Dataset, attrs: dict[str, Any]) -> None:
     for name, value in attrs.items():
-        attributes.write(thing, name.replace("/", "_"), attributes.netcdf(value))
+        attributes.write(thing, name, attributes.netcdf(value))
