@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from pydantic import JsonValue, TypeAdapter
 
 from shared.errors import DamagedFileError, NotConvertibleError
+from workers.quantify.metadata import describe
 from workers.quantify.reader import read_dataset
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus"
@@ -114,6 +117,19 @@ def test_version_2_attributes_are_decoded_but_for_those_that_are_excluded():
     assert raw.data_vars["amp"].attrs["note"] == '"quoted"'
 
 
+@pytest.mark.parametrize("nested", [("[", "1", "]"), ('{"a":', "1", "}")])
+def test_json_of_any_depth_is_fit_for_the_catalogue(nested):
+    opening, inside, closing = nested
+    texts = {n: opening * n + inside + closing * n for n in (40, 150, 300, 100_000)}
+    attrs = {"quantify_dataset_version": '"2.0.0"'}
+    attrs |= {f"deep{n}": text for n, text in texts.items()}
+    raw = read_dataset(written(xr.Dataset({"amp": ("main_dim", [1.0])}, attrs=attrs)))
+    assert raw.attrs["deep40"] == json.loads(texts[40])
+    assert all(raw.attrs[f"deep{n}"] == texts[n] for n in (150, 300, 100_000))
+    described = describe(raw).attributes
+    assert TypeAdapter(JsonValue).validate_python(described) == described
+
+
 def test_setpoints_come_in_natural_order():
     coords = {f"x{i}": ("dim_0", np.arange(3.0)) for i in (10, 2, 0, 1)}
     raw = read_dataset(written(xr.Dataset({"y0": ("dim_0", np.ones(3))}, coords)))
@@ -194,6 +210,20 @@ def odd_type(root):
     root["x0"].make_scale("x0")
 
 
+def type_that_numpy_lacks(root):
+    space = h5py.h5s.create_simple((2,))
+    h5py.h5d.create(root.id, b"x0", h5py.h5t.UNIX_D32LE, space)
+
+
+def name_that_is_no_text(root):
+    space = h5py.h5s.create_simple((2,))
+    h5py.h5d.create(root.id, b"x\xff", h5py.h5t.NATIVE_DOUBLE, space)
+
+
+def nothing_but_null(root):
+    root["x0"] = h5py.Empty("f8")
+
+
 @pytest.mark.parametrize(
     "fill",
     [
@@ -206,6 +236,9 @@ def odd_type(root):
         unknown_filter,
         no_dimensions,
         odd_type,
+        type_that_numpy_lacks,
+        name_that_is_no_text,
+        nothing_but_null,
         lambda root: None,
         lambda root: root.create_group("x0"),
     ],
@@ -215,8 +248,20 @@ def test_what_is_no_safe_quantify_dataset_is_not_converted(fill):
         read_dataset(hdf5(fill))
 
 
-def test_groups_and_named_types_are_left_out():
+@pytest.mark.parametrize("dtype", [h5py.string_dtype(), "S4"])
+def test_a_text_without_dimensions_is_read(dtype):
     def fill(root):
+        root.attrs["quantify_dataset_version"] = '"2.0.0"'
+        root.create_dataset("note", data="warm", dtype=dtype)
+
+    note = read_dataset(hdf5(fill)).data_vars["note"]
+    assert (note.dims, note.values.dtype, note.values.item()) == ((), object, "warm")
+
+
+def test_groups_named_types_and_null_datasets_are_left_out():
+    def fill(root):
+        root["null"] = h5py.Empty("f8")
+        root["no text"] = h5py.Empty(h5py.string_dtype())
         root["x0"] = [1.0]
         root["x0"].make_scale("x0")
         root["a/b/c"] = [1.0]
@@ -225,10 +270,26 @@ def test_groups_and_named_types_are_left_out():
     assert list(read_dataset(hdf5(fill)).coords) == ["x0"]
 
 
+def test_a_foreign_file_is_refused_before_its_values_are_loaded():
+    def fill(root):
+        odd_type(root)
+        root.move("x0", "image")
+
+    with pytest.raises(NotConvertibleError, match="neither setpoints"):
+        read_dataset(hdf5(fill))
+
+
 @pytest.mark.parametrize("kind", ["damaged_half", "damaged_zero_bytes"])
 def test_a_broken_file_is_damaged(kind):
     with pytest.raises(DamagedFileError, match="stored as it is"):
         read_dataset(recorded(kind))
+
+
+def test_an_address_that_python_cannot_hold_is_damaged():
+    data = bytearray(recorded("grid_2d").getvalue())
+    data[50] = 0xF7  # of the driver information: 64 bits that say "undefined"
+    with pytest.raises(DamagedFileError, match="HDF5 cannot read the file"):
+        read_dataset(io.BytesIO(bytes(data)))
 
 
 def test_a_heap_entry_without_a_size_is_damaged_and_does_not_hang():

@@ -82,7 +82,8 @@ def read_dataset(file: IO[bytes]) -> RawDataset:
     Returns
     -------
     RawDataset
-        With the arrays loaded. Groups below the root are left out.
+        With the arrays loaded. Groups below the root are left out, and so are
+        datasets that HDF5 calls null: they have neither shape nor values.
 
     Raises
     ------
@@ -99,7 +100,7 @@ def read_dataset(file: IO[bytes]) -> RawDataset:
     try:
         with h5py.File(file, "r") as root:
             return _read_root(root, size=size)
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except (OSError, KeyError, OverflowError, RuntimeError, ValueError) as error:
         msg = f"HDF5 cannot read the file ({error}). It is stored as it is."
         raise DamagedFileError(msg) from error
 
@@ -117,7 +118,7 @@ def _read_root(root: h5py.File, *, size: int) -> RawDataset:
     attrs = _attributes(root)
     named_coords = set(_coordinate_names(root))
     dims: dict[str, int] = {}
-    variables: dict[str, Variable] = {}
+    axes: dict[str, tuple[str, ...]] = {}
     for name in sorted(datasets, key=natural_key):
         dataset = datasets[name]
         own = _own_dimension(dataset)
@@ -129,9 +130,11 @@ def _read_root(root: h5py.File, *, size: int) -> RawDataset:
         for dimension, length in zip(names, dataset.shape, strict=True):
             _add_dimension(dims, dimension, length)
         named_coords.update(_coordinate_names(dataset))
-        variables[name] = _variable(names, dataset)
+        axes[name] = names
 
-    layout = _layout(attrs, variables, named_coords)
+    # Before any value is loaded: a foreign file may be huge.
+    layout = _layout(attrs, axes, named_coords)
+    variables = {name: _variable(names, datasets[name]) for name, names in axes.items()}
     if layout == "v2":
         attrs = attributes.decode_json(attrs)
         variables = {
@@ -155,18 +158,18 @@ def _read_root(root: h5py.File, *, size: int) -> RawDataset:
 
 
 def _layout(
-    attrs: dict[str, Any], variables: dict[str, Variable], named_coords: set[str]
+    attrs: dict[str, Any], axes: dict[str, tuple[str, ...]], named_coords: set[str]
 ) -> Format:
     if "quantify_dataset_version" in attrs:
         return "v2"
-    setpoints = {name for name in variables if SETPOINT.fullmatch(name)}
+    setpoints = {name for name in axes if SETPOINT.fullmatch(name)}
     if not setpoints:
         msg = (
             "It holds neither setpoints x0, x1, … nor `quantify_dataset_version`, so "
             "it is no Quantify dataset. It is stored as it is."
         )
         raise NotConvertibleError(msg)
-    if named_coords or any(variables[name].dims == (name,) for name in setpoints):
+    if named_coords or any(axes[name] == (name,) for name in setpoints):
         return "v1"
     return "legacy"
 
@@ -178,11 +181,15 @@ def _safe_datasets(root: h5py.File, *, bound: int) -> dict[str, h5py.Dataset]:
     datasets: dict[str, h5py.Dataset] = {}
     total = 0
     for name in root:
+        if isinstance(name, bytes):
+            # So h5py gives what is no UTF-8.
+            raise _refusal(f"the name {name!r} is no text")
         link = root.id.links.get_info(name.encode("utf-8", "surrogateescape"))
         if link.type != h5py.h5l.TYPE_HARD:
             raise _refusal(f"{name!r} is a link to elsewhere")
         thing = root[name]
-        if not isinstance(thing, h5py.Dataset):
+        if not isinstance(thing, h5py.Dataset) or thing.shape is None:
+            # A group, a named type, or a dataset that says it has no values.
             continue
         properties = thing.id.get_create_plist()
         if properties.get_layout() == h5py.h5d.VIRTUAL:
@@ -195,11 +202,19 @@ def _safe_datasets(root: h5py.File, *, bound: int) -> dict[str, h5py.Dataset]:
         if not filters <= _FILTERS:
             raise _refusal(f"{name!r} is packed by an unknown filter")
         if _own_dimension(thing) != "only":
-            total += thing.nbytes
+            total += _nbytes(thing)
         datasets[name] = thing
     if total > bound:
         raise _refusal(f"its arrays would take {total} bytes, too many for its size")
     return datasets
+
+
+def _nbytes(dataset: h5py.Dataset) -> int:
+    try:
+        return int(dataset.nbytes)
+    except TypeError:
+        # Numpy has no such type: HDF5's own times, for one.
+        raise _odd_type(dataset) from None
 
 
 def _own_dimension(dataset: h5py.Dataset) -> str:
@@ -253,9 +268,11 @@ def _variable(dims: tuple[str, ...], dataset: h5py.Dataset) -> Variable:
 def _values(dataset: h5py.Dataset) -> np.ndarray[Any, Any]:
     if h5py.check_string_dtype(dataset.dtype) is not None:
         texts = np.asarray(dataset[()], dtype=object)
-        return np.frompyfunc(attributes.text, 1, 1)(texts).reshape(dataset.shape)  # type: ignore[no-any-return]
+        # Flat: of a scalar, the function would return the text alone.
+        flat = np.frompyfunc(attributes.text, 1, 1)(texts.ravel())
+        return flat.reshape(dataset.shape)  # type: ignore[no-any-return]
     if dataset.dtype.kind not in "biufc":
-        raise _refusal(f"{dataset.name!r} is of a type that Quantify never writes")
+        raise _odd_type(dataset)
     return np.asarray(dataset[()])
 
 
@@ -270,6 +287,10 @@ def _attributes(thing: h5py.File | h5py.Dataset) -> dict[str, Any]:
         except TypeError:
             logger.debug("attribute %r of %s has no plain value", name, thing.name)
     return found
+
+
+def _odd_type(dataset: h5py.Dataset) -> NotConvertibleError:
+    return _refusal(f"{dataset.name!r} is of a type that Quantify never writes")
 
 
 def _refusal(reason: str) -> NotConvertibleError:
