@@ -5,10 +5,10 @@
 Everything goes through the whole stack (`quantify-sync up`: server, producer, workers
 as processes of their own) on real files. `latency` and `cost` run beside the documented
 design (`documented_live.py`) on the same files at the same time. All times are of one
-machine; the ratios are what counts.
+machine; the ratios are what counts. Ends with 1 if a goal was missed.
 
 latency  from the end of the writer's `to_netcdf` to the moment in which a reader with
-         the replica open (`h5py`, SWMR) sees it, the value compared
+         the replica open (`h5py`, SWMR) sees it complete, the value compared
 cost     processor time for each state that was followed
 many     32 runs in one live worker, each written every 0.5 s
 long     57,600 states of one run: 8 hours of a write every 0.5 s, as fast as they can
@@ -21,20 +21,20 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import os
 import random
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import h5py
+from goals import Goals
 from rewriting import FastRun, Run
+from stack import PATIENCE, memory, processor_seconds, running, wait_for
 
 from workers.live.reading import open_replica
 
@@ -46,81 +46,16 @@ if TYPE_CHECKING:
     from workers.live.reading import ReplicaReader
 
 HERE = Path(__file__).parent
-T = TypeVar("T")
-PATIENCE = 30.0
 EVERY = 0.5  # s between two writes of a run: Quantify's default
-SOURCE = "bench"
 IDLE = 10.0  # s
-MEBI = 2**20
-
-
-class Stack:
-    """`quantify-sync up` on directories of its own, one for each of its set-ups."""
-
-    def __init__(self, work: Path, *, set_ups: int) -> None:
-        data = work / "data"
-        data.mkdir(parents=True)
-        self.live = data / "live"
-        self.roots = [work / f"quantify-data-{number}" for number in range(set_ups)]
-        sources = []
-        for number, root in enumerate(self.roots):
-            root.mkdir()
-            name = f"{SOURCE}{number}"
-            sources.append(
-                f'[[sources]]\nname = "{name}"\nset_up = "{name}"\n'
-                f'quantify_directory = "{root}"\n'
-            )
-        (data / "quantify-sync.toml").write_text("".join(sources))
-        environment = {**os.environ, "QUANTIFY_SYNC_DATA_DIR": str(data)}
-        self._log = (work / "up.log").open("wb")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "quantify_sync", "up"],
-            env=environment,
-            stdout=self._log,
-        )
-        self.live_worker = wait_for(lambda: self._child("--name live"))
-        self.producer = wait_for(lambda: self._child("quantify_sync producer"))
-        wait_for(lambda: "ready" in self._text("worker-live"))
-        time.sleep(1)  # the producer's first sweep
-
-    def stop(self) -> None:
-        """End it, as Ctrl-C does."""
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(PATIENCE)
-        self._log.close()
-
-    def replica(self, run: Run) -> Path:
-        """Wait for a run's replica."""
-        pattern = f"{SOURCE}*/{run.tuid}/current"
-        pointer = wait_for(lambda: next(self.live.glob(pattern), None))
-        return pointer.parent / pointer.read_text()
-
-    def _text(self, name: str) -> str:
-        log = self.live.parent / "logs" / f"{name}.log"
-        return log.read_text() if log.exists() else ""
-
-    def _child(self, words: str) -> int | None:
-        """Find a process by its command line, among those of this stack."""
-        ours = f"QUANTIFY_SYNC_DATA_DIR={self.live.parent}".encode()
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                if words in line and ours in (folder / "environ").read_bytes():
-                    return int(folder.name)
-            except OSError:
-                continue
-        return None
-
-
-@contextmanager
-def running(*, set_ups: int = 1) -> Iterator[tuple[Stack, Path]]:
-    """Run a stack for the block; yields it and a folder."""
-    with tempfile.TemporaryDirectory(prefix="bench-live-") as folder:
-        stack = Stack(Path(folder) / "stack", set_ups=set_ups)
-        try:
-            yield stack, Path(folder)
-        finally:
-            stack.stop()
+SMALL = {"median": 5.0, "late": 25.0, "earlier": 50.0}  # ms, ms, times; 1e4 points
+LARGE = {"median": 15.0}  # ms; 1e6 points
+CHEAPER = 10  # times less processor time a state than the documented design
+MANY_LATE = 250.0  # ms, of 99 % of the states of many runs at once
+MANY_MEMORY = 400.0  # MB, of the live worker of many runs
+GROWTH = 1.05  # of memory in 8 hours: flat
+MORE_FILES = 1  # open at the end of 8 hours than at their beginning: flat
+SLOWER = 1.05  # times the time of the writer that nobody follows
 
 
 @contextmanager
@@ -138,22 +73,12 @@ def documented(run: Run, folder: Path) -> Iterator[tuple[Path, int]]:
         process.wait()
 
 
-def wait_for(condition: Callable[[], T | None]) -> T:
-    """Wait until something is there; give it."""
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise SystemExit("It did not happen in time.")
-        time.sleep(0.02)
-    return found
-
-
 # Latency -----------------------------------------------------------------------------
 
 
 def seen_by(reader: ReplicaReader, mtime_us: int) -> bool:
-    """Tell whether a replica shows a state, or a newer one."""
-    return reader.status().mtime_us >= mtime_us
+    """Tell whether a replica shows a state, or a newer one, to its last value."""
+    return (status := reader.complete()) is not None and status.mtime_us >= mtime_us
 
 
 def documented_seen(file: h5py.File, mtime_us: int) -> bool:
@@ -188,8 +113,31 @@ def check(reader: ReplicaReader, run: Run) -> None:
         raise SystemExit("The replica shows something else.")
 
 
-def latency(points: int, *, beside: int, alone: int) -> None:
-    """Compare how late states are seen."""
+def latency(
+    goals: Goals,
+    *,
+    points: int,
+    beside: int,
+    alone: int,
+    median: float,
+    late: float | None = None,
+    earlier: float | None = None,
+) -> None:
+    """Compare how late states are seen.
+
+    Parameters
+    ----------
+    goals
+        Where the last three are checked.
+    points
+        Of the grid that is measured.
+    beside, alone
+        States followed beside the documented design, then without it.
+    median, late
+        Goals for the median and for 99 %, ms.
+    earlier
+        Goal for the ratio of the medians.
+    """
     with running() as (stack, work):
         run = Run(stack.roots[0], points=points)
         run.write()
@@ -210,10 +158,13 @@ def latency(points: int, *, beside: int, alone: int) -> None:
                     check(reader, run)
                     ours.append(one)
                     theirs.append(two)
-            show(f"{run.points} points, beside the documented design", ours)
+            what = f"{run.points} points, beside the documented design"
+            show(what, ours)
+            goals.at_most(f"{what}: median", within(ours, 0.5), median, "ms")
             show(f"{run.points} points, the documented design", theirs)
             ratio = statistics.median(theirs) / statistics.median(ours)
             print(f"  ratio of the medians: {ratio:.0f}")
+            goals.at_least(f"{what}: ratio of the medians", ratio, earlier)
             lone = []
             for _ in range(alone):
                 time.sleep(random.uniform(0.05, 0.15))
@@ -221,32 +172,32 @@ def latency(points: int, *, beside: int, alone: int) -> None:
                 at = mtime_us(run)
                 lone += until(lambda at=at: seen_by(reader, at))
                 check(reader, run)
-            show(f"{run.points} points, alone", lone)
+            what = f"{run.points} points, alone"
+            show(what, lone)
+            goals.at_most(f"{what}: median", within(lone, 0.5), median, "ms")
+            goals.at_most(f"{what}: 99 %", within(lone, 0.99), late, "ms")
+
+
+def within(seconds: list[float], share: float) -> float:
+    """Tell within how many ms a share of some times is."""
+    return 1000 * sorted(seconds)[min(int(share * len(seconds)), len(seconds) - 1)]
 
 
 def show(what: str, seconds: list[float]) -> None:
     """Print the distribution of some times."""
-    many = sorted(1000 * one for one in seconds)
-
-    def part(share: float) -> float:
-        return many[min(int(share * len(many)), len(many) - 1)]
-
+    median, most, nearly, all_ = (
+        within(seconds, share) for share in (0.5, 0.95, 0.99, 1)
+    )
     print(
-        f"  {what}: median {part(0.5):.1f} ms, 95 % {part(0.95):.1f} ms, "
-        f"99 % {part(0.99):.1f} ms, most {many[-1]:.1f} ms ({len(many)} states)"
+        f"  {what}: median {median:.1f} ms, 95 % {most:.1f} ms, "
+        f"99 % {nearly:.1f} ms, most {all_:.1f} ms ({len(seconds)} states)"
     )
 
 
 # Cost --------------------------------------------------------------------------------
 
 
-def processor_seconds(pid: int) -> float:
-    """Processor time that a process has used."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
-
-
-def cost(points: int, *, states: int) -> None:
+def cost(goals: Goals, *, points: int, states: int) -> None:
     """Compare the processor time of each state followed, and of idling."""
     with running() as (stack, work):
         run = Run(stack.roots[0], points=points)
@@ -288,19 +239,18 @@ def cost(points: int, *, states: int) -> None:
             f"    {name}: {one:.2f} ms a state, {rest:.1f} ms a second when idle; "
             f"together {both:.2f} ms a state"
         )
-    for what, used in (("without idling", own), ("all told", whole)):
+    for what, used, least in (
+        ("without idling", own, CHEAPER),
+        ("all told", whole, None),
+    ):
         ratio = used["documented"] / used["live worker"]
         both = used["documented"] / (used["live worker"] + used["producer"])
-        print(f"    ratio {what}: {ratio:.0f}; with the producer's {both:.0f}")
+        print(f"    ratio {what}: {ratio:.1f}; with the producer's {both:.1f}")
+        goals.at_least(f"{run.points} points: ratio {what}", ratio, least)
+        goals.at_least(f"{run.points} points: with the producer's", both, least)
 
 
 # Many --------------------------------------------------------------------------------
-
-
-def memory(pid: int) -> float:
-    """Resident memory, MiB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / MEBI
 
 
 def look_at_all(paths: list[Path], end: Event, answer: Connection) -> None:
@@ -311,12 +261,13 @@ def look_at_all(paths: list[Path], end: Event, answer: Connection) -> None:
         answer.send("ready")
         while not end.is_set():
             for reader, times in zip(readers, seen, strict=True):
-                times.setdefault(reader.status().mtime_us, time.monotonic())
+                if status := reader.complete():
+                    times.setdefault(status.mtime_us, time.monotonic())
             time.sleep(0.002)
     answer.send(seen)
 
 
-def many(*, set_ups: int, writes: int, points: int = 2500) -> None:
+def many(goals: Goals, *, set_ups: int, writes: int, points: int = 2500) -> None:
     """Follow a run of each of many set-ups, each written every 0.5 s."""
     with running(set_ups=set_ups) as (stack, _):
         runs = [FastRun(root, points=points) for root in stack.roots]
@@ -351,17 +302,21 @@ def many(*, set_ups: int, writes: int, points: int = 2500) -> None:
         if at in times
     ]
     missed = sum(map(len, written)) - len(late)
-    show(f"{set_ups} runs of {points} points, each every {EVERY} s", late)
+    what = f"{set_ups} runs of {points} points, each every {EVERY} s"
+    show(what, late)
     print(
         f"  {missed} of {sum(map(len, written))} states missed; live worker: "
-        f"{size:.0f} MiB, {100 * used / took:.0f} % of a core"
+        f"{size:.0f} MB, {100 * used / took:.0f} % of a core"
     )
+    goals.at_most(f"{what}: 99 %", within(late, 0.99), MANY_LATE, "ms")
+    goals.at_most(f"{what}: states missed", missed, 0)
+    goals.at_most(f"{what}: memory", size, MANY_MEMORY, "MB")
 
 
 # Long --------------------------------------------------------------------------------
 
 
-def long(*, states: int, points: int = 57_600) -> None:
+def long(goals: Goals, *, states: int, points: int = 57_600) -> None:
     """Follow as many states of a run as 8 hours have."""
     sizes, files = [], []
     with running() as (stack, _):
@@ -372,7 +327,7 @@ def long(*, states: int, points: int = 57_600) -> None:
             for number in range(states):
                 run.write()
                 at = mtime_us(run)
-                while reader.status().mtime_us < at:
+                while not seen_by(reader, at):
                     time.sleep(0.0005)
                 if number % max(states // 40, 1) == 0:
                     sizes.append(memory(stack.live_worker))
@@ -383,15 +338,17 @@ def long(*, states: int, points: int = 57_600) -> None:
             check(reader, run)
     print(f"  {states} states in {took:.0f} s; first and last quarter of them:")
     quarter = len(sizes) // 4
-    for what, many in (("MiB of memory", sizes), ("open files", files)):
+    for what, many in (("MB of memory", sizes), ("open files", files)):
         first, last = statistics.mean(many[:quarter]), statistics.mean(many[-quarter:])
         print(f"  {what}: {first:.1f} and {last:.1f}, at most {max(many):.1f}")
+        flat = first + MORE_FILES if many is files else first * GROWTH
+        goals.at_most(f"last quarter's {what}", last, flat)
 
 
 # The writer --------------------------------------------------------------------------
 
 
-def writer(*, writes: int, points: int = 10_000) -> None:
+def writer(goals: Goals, *, writes: int, points: int = 10_000) -> None:
     """Write in turns where the stack looks, and where it does not."""
     times: dict[str, list[float]] = {"followed": [], "alone": []}
     with running() as (stack, work):
@@ -410,20 +367,21 @@ def writer(*, writes: int, points: int = 10_000) -> None:
         show(f"a write of {points} points, {name}", seconds)
     ratio = statistics.median(times["followed"]) / statistics.median(times["alone"])
     print(f"  ratio of the medians: {ratio:.3f}")
+    goals.at_most("the writer's ratio of the medians", ratio, SLOWER)
 
 
-SECTIONS: dict[str, tuple[Callable[[], None], ...]] = {
+SECTIONS: dict[str, tuple[Callable[[Goals], None], ...]] = {
     "latency": (
-        lambda: latency(10_000, beside=40, alone=300),
-        lambda: latency(1_000_000, beside=20, alone=50),
+        partial(latency, points=10_000, beside=40, alone=300, **SMALL),
+        partial(latency, points=1_000_000, beside=20, alone=50, **LARGE),
     ),
     "cost": tuple(
-        lambda points=points: cost(points, states=20)  # type: ignore[misc]
+        partial(cost, points=points, states=20)
         for points in (10_000, 100_000, 1_000_000)
     ),
-    "many": (lambda: many(set_ups=32, writes=60),),
-    "long": (lambda: long(states=57_600),),
-    "writer": (lambda: writer(writes=150),),
+    "many": (partial(many, set_ups=32, writes=60),),
+    "long": (partial(long, states=57_600),),
+    "writer": (partial(writer, writes=150),),
 }
 
 
@@ -431,10 +389,12 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("section", nargs="*", choices=[[], *SECTIONS])
+    goals = Goals()
     for section in parser.parse_args().section or SECTIONS:
         print(section)
         for part in SECTIONS[section]:
-            part()
+            part(goals)
+    goals.conclude()
 
 
 if __name__ == "__main__":

