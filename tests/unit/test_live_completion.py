@@ -61,6 +61,17 @@ def test_two_writes_that_were_both_read_and_differ_are_no_pair():
     assert verdict(run, 1.01) is None
 
 
+def test_a_state_that_was_read_shortly_before_the_pair_does_not_hide_it():
+    """The last point comes when it comes, whatever the update interval."""
+    run = make()
+    pulse(run, 1.0, 1)
+    read(run, 1.0)
+    pulse(run, 1.06, 2)
+    read(run, 1.063, nan=False)
+    pulse(run, 1.063, 3)
+    assert verdict(run, 1.063) == "filled"
+
+
 def test_a_pair_that_was_heard_counts_for_its_own_state_only():
     run = make()
     pulse(run, 1.0, 1)

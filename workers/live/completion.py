@@ -60,8 +60,8 @@ class Completion:
         self._changed = now
         self._mtime_us: int | None = None
         self._told: Pulse | None = None
-        self._pair_us: int | None = None
-        self._differs = False
+        self._before_us: int | None = None  # of the last state that was another
+        self._pair_us: tuple[int, int] | None = None
         self._holds_nan = True
         self._closed = False
         self._superseded = False
@@ -77,8 +77,7 @@ class Completion:
         if changed:
             self._changed = now
             self._closed = False
-            # Both were read and differ: no closing pair, whatever is heard.
-            self._differs = near
+            self._before_us = self._mtime_us
         elif written:
             self._closed = self._closed or near
         if changed or written:
@@ -101,7 +100,7 @@ class Completion:
         if before is None or not before.writes or pulse.writes != before.writes + 1:
             return
         if abs(pulse.mtime_us - before.mtime_us) <= self._closing_us:
-            self._pair_us = pulse.mtime_us
+            self._pair_us = before.mtime_us, pulse.mtime_us
 
     def newest_is_another(self) -> None:
         """Take in that the set-up has begun a newer container."""
@@ -117,9 +116,7 @@ class Completion:
         hears
             Whether Redis can be heard: silence counts only then.
         """
-        paired = self._pair_us == self._mtime_us and not self._differs
-        closed = self._closed or paired
-        settled = closed or now - self._changed >= self._settle
+        settled = self._closed or self._paired() or now - self._changed >= self._settle
         if settled and not self._holds_nan and self._mtime_us is not None:
             return Ended.FILLED
         if self._superseded:
@@ -127,6 +124,13 @@ class Completion:
         if hears and now - self._sign >= self.quiet:
             return Ended.QUIET
         return None
+
+    def _paired(self) -> bool:
+        """Tell whether the last two writes that were told may be the closing pair."""
+        if self._pair_us is None or self._pair_us[1] != self._mtime_us:
+            return False
+        # Where both were read and differ they are none, whatever is heard.
+        return self._before_us is None or self._before_us < self._pair_us[0]
 
     def next_look(self, now: float) -> float:
         """Tell when `verdict` may change by time alone, seconds from now."""
