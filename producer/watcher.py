@@ -99,8 +99,8 @@ class Watcher:
 
         Where the system has no thread left, `revive` tries again.
         """
-        observer = Observer()
         try:
+            observer = _make_observer()
             observer.start()
         except (OSError, RuntimeError) as error:
             logger.debug("Nothing can be watched: %s", error)
@@ -196,6 +196,14 @@ class Watcher:
         watch = self._watches.pop(folder)
         if self._observer is not None:
             self._observer.unschedule(watch)
+
+
+def _make_observer() -> BaseObserver:
+    if not TELLS_CLOSE:
+        return Observer()
+    from producer.calm import CalmObserver  # noqa: PLC0415 - Linux alone has it
+
+    return CalmObserver()
 
 
 class _Handler(FileSystemEventHandler):

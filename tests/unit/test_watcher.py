@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import queue
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
@@ -20,10 +21,11 @@ from watchdog.events import (
     FileMovedEvent,
     FileSystemEvent,
 )
+from watchdog.observers.api import BaseObserver
 
 from producer.changes import MAX_OPEN, Change, Translator
 from producer.scope import Scope
-from producer.watcher import OVERFLOW_LOGGER, Observer, Watcher
+from producer.watcher import OVERFLOW_LOGGER, TELLS_CLOSE, Watcher
 
 ROOT = PurePosixPath("/data/quantify")
 DAY = "20260301"
@@ -215,14 +217,14 @@ def watcher(tmp_path):
     "error", [RuntimeError("can't start new thread"), OSError(28, "No space left")]
 )
 def test_a_folder_that_cant_be_watched_is_a_complaint(watcher, monkeypatch, error):
-    schedule = Observer.schedule
+    schedule = BaseObserver.schedule
 
     def fail(self, handler, path, **how):
         if path.endswith(DAY):
             raise error
         return schedule(self, handler, path, **how)
 
-    monkeypatch.setattr(Observer, "schedule", fail)
+    monkeypatch.setattr(BaseObserver, "schedule", fail)
     watcher.start()
     (complaint,) = watcher.cover(Scope((DAY,), ()))
     assert complaint.startswith(f"{DAY} can't be watched")
@@ -234,7 +236,7 @@ def test_without_a_thread_nothing_is_watched_until_there_is_one(watcher, monkeyp
     def fail(self):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(Observer, "start", fail)
+    monkeypatch.setattr(BaseObserver, "start", fail)
     watcher.start()
     (complaint,) = watcher.cover(Scope((DAY,), ()))
     assert "can't be watched" in complaint
@@ -242,3 +244,32 @@ def test_without_a_thread_nothing_is_watched_until_there_is_one(watcher, monkeyp
     monkeypatch.undo()
     assert watcher.revive()
     assert watcher.cover(Scope((DAY,), ())) == []
+
+
+@pytest.mark.skipif(not TELLS_CLOSE, reason="inotify is Linux's")
+def test_the_steps_of_a_rewrite_are_heard_together_and_its_end_once(tmp_path):
+    (tmp_path / DAY / NAME).mkdir(parents=True)
+    file = tmp_path / DAY / NAME / "dataset.hdf5"
+    file.write_bytes(b"0")
+    heard, told = [], queue.SimpleQueue()
+    watcher = Watcher(tmp_path, ignore=(), tell=told.put, lost=lambda: None)
+    translate = watcher._handler._translator.translate
+
+    def listen(event):
+        heard.append(event.event_type)
+        return translate(event)
+
+    watcher._handler._translator.translate = listen
+    watcher.start()
+    try:
+        assert watcher.cover(Scope((DAY,), ())) == []
+        with file.open("r+b", buffering=0) as opened:
+            for number in range(200):
+                opened.seek(0)
+                opened.write(b"%d" % number)
+        assert told.get(timeout=10).kind == "written"
+    finally:
+        watcher.stop()
+    assert heard.count("closed") == 1
+    assert 1 <= heard.count("modified") < 100
+    assert told.empty()
