@@ -14,6 +14,9 @@ The rules are those of the design, section 5:
   answer sets the back-off to its first value, so that a run without a follower is
   refreshed every 30 s. When it falls silent its last write is announced early, after
   10 s; if it goes on after that, the next silence must be twice as long.
+* A run that was seen to begin, or to lose its follower, is announced at its first
+  write without one 5 s, 10 s, 20 s, … after the last time, too: a follower that came
+  and went between two writes was never seen.
 * A run is settled `quiet` seconds after its last write, or `settle` seconds after
   a newer container appeared, and that is told once, answered or not: the worker
   then compares contents and not stats.
@@ -36,6 +39,8 @@ WINDOW = 1000
 """Backlog datasets announced but not answered (design, section 5)."""
 SILENCE_SHARE = 1 / 3
 """Of the first back-off: so long a run is silent until its last write is announced."""
+FOLLOWER_SECONDS = 5.0
+"""After so long a live worker, if there is one, follows what was announced to it."""
 ASKED = 2000
 """Answers read at a time; what waits beyond that takes turns."""
 
@@ -123,7 +128,8 @@ class Ledger:
             When, seconds since 1970.
         followed
             Whether a follower has the run: it reads the file by itself, so nothing
-            is announced until the run settles. One that is gone is told at once.
+            is announced until the run settles. One that is gone is told at once,
+            one that does not come after a while.
         """
         record = self._fresh(tuid, folder, wall)
         record.written = now
@@ -131,8 +137,12 @@ class Ledger:
         record.settling = False
         record.seen = None
         record.why = "write"
-        if record.followed and not followed:
+        alone = record.sent > 0 and now >= record.last_sent + record.patience
+        if not (followed or record.orphaned) and (record.followed or alone):
             record.orphaned = True  # a new follower is wanted at once
+            record.patience = (
+                FOLLOWER_SECONDS if record.followed else 2 * record.patience
+            )
         record.followed = followed
         if followed:
             record.due = NEVER
@@ -164,6 +174,7 @@ class Ledger:
         for record in self._active.values():
             if record.tuid == tuid:
                 record.created = True
+                record.patience = FOLLOWER_SECONDS
                 record.due = now  # even if a sweep came before its first write
             elif record.settles != NEVER:
                 record.settles = min(record.settles, now + self._timings.settle)
@@ -215,7 +226,7 @@ class Ledger:
             return
         if record.sent:
             early = now < record.last_sent + record.wait
-            if early and record.why == "write" and not record.created:
+            if early and record.why == "write" and not record.news:
                 record.silence *= 2
             record.wait = min(2 * record.wait, self._timings.backoff_last)
         record.sent += 1

@@ -82,7 +82,9 @@ class Record:
         A live worker had its run at its last write, or leaves it now: its next write
         wants a new follower at once.
     orphaned
-        Its follower is gone, and that was not told yet.
+        Its follower is gone, or did not come, and that was not told yet.
+    patience
+        So long after an announcement a follower is given to come, s.
     """
 
     tuid: str
@@ -106,6 +108,7 @@ class Record:
     settling: bool = False
     followed: bool = False
     orphaned: bool = False
+    patience: float = NEVER
 
     @property
     def answered(self) -> bool:

@@ -162,6 +162,12 @@ def test_a_task_that_waits_already_puts_the_next_announcement_off():
     assert send(ledger, 60.0) == [(A, "scan")]
 
 
+def begin(ledger, tuid, now):
+    written(ledger, tuid, now)
+    ledger.created(tuid, now)
+    assert (tuid, "write") in send(ledger, now)
+
+
 def test_a_running_measurement_is_announced_at_once_and_then_seldom():
     ledger = Ledger(TIMINGS)
     times = []
@@ -215,6 +221,64 @@ def test_a_run_that_lost_its_follower_is_announced_at_its_next_write_once():
     assert send(ledger, 2.0) == [(A, "write")]
     written(ledger, A, 2.1)
     assert send(ledger, 2.1) == []
+
+
+def test_a_follower_that_came_and_went_between_two_writes_is_missed_after_a_moment():
+    ledger = Ledger(TIMINGS)
+    begin(ledger, A, 0.0)
+    written(ledger, A, 3.0)
+    assert send(ledger, 3.0) == []
+    written(ledger, A, 6.0)
+    assert send(ledger, 6.0) == [(A, "write")]
+    written(ledger, A, 9.0)
+    assert send(ledger, 9.0) == []
+
+
+def test_a_run_that_no_live_worker_takes_is_announced_ever_more_seldom():
+    ledger = Ledger(TIMINGS)
+    begin(ledger, A, 0.0)
+    times = []
+    for tick in range(1200):
+        now = tick / 2
+        written(ledger, A, now)
+        times += [now for _ in send(ledger, now)]
+    assert times == [5.0, 15.0, 35.0, 75.0, 155.0, 315.0]
+
+
+def test_a_run_that_is_only_stored_is_refreshed_at_the_first_back_off_soon():
+    ledger = Ledger(TIMINGS)
+    begin(ledger, A, 0.0)
+    times = []
+    for tick in range(300):
+        now = tick / 2
+        written(ledger, A, now)
+        for _ in send(ledger, now):
+            times.append(now)
+            written(ledger, A, now + 0.1)
+            what = seen(A, f"at {now}")
+            ledger.answered(A, Answer("live", what.fingerprint), now + 0.2)
+    assert times == [5.0, 15.0, 35.0, 65.0, 95.0, 125.0]
+
+
+def test_writes_that_cant_be_told_do_not_lengthen_the_wait_for_a_follower():
+    ledger = Ledger(TIMINGS)
+    begin(ledger, A, 0.0)
+    for second in range(10, 60):
+        written(ledger, A, float(second))
+    assert send(ledger, 60.0) == [(A, "write")]
+    written(ledger, A, 70.0)
+    assert send(ledger, 70.0) == [(A, "write")]
+
+
+def test_a_run_that_wanted_a_follower_is_told_as_early_as_others_when_it_is_silent():
+    ledger = Ledger(TIMINGS)
+    begin(ledger, A, 0.0)
+    for now in (5.0, 15.0):
+        written(ledger, A, now)
+        assert send(ledger, now) == [(A, "write")]
+    written(ledger, A, 16.0)
+    assert send(ledger, 25.9) == []
+    assert send(ledger, 26.0) == [(A, "write")]
 
 
 def test_an_outer_run_wants_a_follower_at_its_next_write_after_an_inner_one():
