@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from producer.record import Record
     from producer.seen import Seen
+    from shared.presence import Newest
     from shared.settings import Timings
     from shared.sources import Source
 
@@ -84,7 +85,7 @@ class SourceAgent:
             source,
             self._ledger,
             pulse=self._pulse,
-            newest=lambda newest: self._reach(lambda: self._announcer.newest(newest)),
+            newest=self._name_newest,
             appeared=self._status.appeared,
             quiet=timings.quiet,
         )
@@ -99,6 +100,8 @@ class SourceAgent:
         self._handled = ""  # token of the last request
         self._away_until = -math.inf  # Redis is not tried before
         self._away = False
+        self._greeted = False  # Redis knows what `_greet` tells
+        self._newest: Newest | None = None  # that this producer saw
         self._busy: tuple[str, ...] = ()  # older containers written lately
         self._first_pulses = 0
         now = time.monotonic()
@@ -203,6 +206,7 @@ class SourceAgent:
         self._schedule(now)
         if now < self._away_until:
             return
+        self._greet()
         self._check_mark(now)
         if waits:
             for record in self._ledger.stale(LOOKS):
@@ -213,8 +217,7 @@ class SourceAgent:
         if self._status.beat(self._ledger.counts, now):
             return
         logger.warning("Redis forgot all; source %s compares", self._source.name)
-        self._pulse_again(now)
-        self._ledger.void(now)
+        self._start_over(now)
         self._sweeper.ask(whole=True)
 
     # What is on disk -------------------------------------------------------------
@@ -349,16 +352,15 @@ class SourceAgent:
         )
         return followed is True
 
-    def _pulse_again(self, now: float) -> None:
-        """Say which runs are live, where Redis forgot it: silence would end them."""
-        for record in self._ledger.live(now):
-            if record.seen is not None:
-                self._pulse(record.tuid, record.seen.size, record.seen.mtime_us)
+    def _name_newest(self, newest: Newest) -> None:
+        self._newest = newest
+        self._reach(lambda: self._announcer.newest(newest))
 
     def _announce(self, now: float) -> None:
         """Say all that is due. While Redis is away the ledger keeps it."""
         if now < self._away_until:
             return
+        self._greet()
         while records := self._ledger.due(now, limit=MAX_FOUND):
             ready = self._still_due(self._spaced(records, now), now)
             scans = [record for record in ready if record.why == "scan"]
@@ -406,7 +408,6 @@ class SourceAgent:
 
     def _sent(self, records: Iterable[Record], now: float) -> None:
         for record in records:
-            self._back()
             self._ledger.sent(record.tuid, now)
             if record.sent == UNANSWERED:
                 self._show(record)
@@ -434,18 +435,12 @@ class SourceAgent:
     def _check_mark(self, now: float) -> None:
         """Notice that other answers count now: compare all with them."""
         mark = self._announcer.mark()
-        self._back()
-        if self._mark is None:
-            # What was written before this start says nothing about now: a run that
-            # began while no producer watched would be taken for superseded.
-            self._announcer.clear_newest()
         before, self._mark = self._mark, mark
         if before is None or (before.epoch, before.worker) == (mark.epoch, mark.worker):
             return
         logger.info("Source %s: another catalogue answers", self._source.name)
         if before.epoch and before.epoch != mark.epoch:
-            self._pulse_again(now)
-            self._ledger.void(now)
+            self._start_over(now)
         self._sweeper.ask(whole=True)
 
     def _ask(self, now: float) -> None:
@@ -465,21 +460,43 @@ class SourceAgent:
         if time.monotonic() < self._away_until:
             return None
         try:
-            heard = say()
+            self._greet()
+            return say()
         except BrokerUnavailableError as error:
             self._lose_broker(error)
             return None
-        self._back()
-        return heard
 
     def _lose_broker(self, error: BrokerUnavailableError) -> None:
+        self._greeted = False
         self._away_until = time.monotonic() + BROKER_WAIT
         self._next_tick = min(self._next_tick, self._away_until)
         if not self._away:
             self._away = True
             logger.warning("Source %s: %s", self._source.name, error)
 
-    def _back(self) -> None:
+    def _greet(self) -> None:
+        """Tell a Redis that was away, or forgot, what it must know before all else.
+
+        A run that goes on would be ended by an older container that Redis still has as
+        the newest, and a run that it has no pulse of gets no follower. What was the
+        newest before this start says nothing about now, so that is cleared.
+        """
+        if self._greeted:
+            return
+        self._announcer.newest(self._newest)
+        self._greeted = True
         if self._away:
             self._away = False
             logger.info("Source %s: Redis is back", self._source.name)
+        now = time.monotonic()
+        for record in list(self._ledger.live(now)):
+            if record.seen is None:
+                self._look(record, now)
+            if record.seen is not None:
+                self._pulse(record.tuid, record.seen.size, record.seen.mtime_us)
+
+    def _start_over(self, now: float) -> None:
+        """Take in that what was told and answered is forgotten."""
+        self._greeted = False
+        self._greet()
+        self._ledger.void(now)

@@ -71,15 +71,13 @@ class Announcer:
                 quiet=quiet,
             )
 
-    def newest(self, newest: Newest) -> None:
-        """Tell which container was created last."""
+    def newest(self, newest: Newest | None) -> None:
+        """Tell which container was created last; None: that it is not known."""
         with reaching(self._url):
-            presence.write_newest(self._redis, self._source, newest)
-
-    def clear_newest(self) -> None:
-        """Tell that it is not known which container was created last."""
-        with reaching(self._url):
-            presence.clear_newest(self._redis, self._source)
+            if newest is None:
+                presence.clear_newest(self._redis, self._source)
+            else:
+                presence.write_newest(self._redis, self._source, newest)
 
     def is_crowded(self) -> bool:
         """Whether so many announcements wait that the backlog's are put off."""

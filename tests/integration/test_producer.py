@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 import time
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ import pytest
 import xarray as xr
 from redis import Redis
 
-from producer.announcer import MAX_WAITING
+from producer.announcer import MAX_WAITING, Announcer
 from producer.intake import Intake
 from producer.scanner import MAX_TOLD
 from producer.service import run_producer
@@ -25,6 +26,8 @@ from producer.sweeper import Sweeper
 from producer.watcher import OVERFLOW_LOGGER
 from shared import answers, keys, listings, presence, queues, requests
 from shared.answers import CatalogueMark
+from shared.broker import reaching
+from shared.errors import BrokerUnavailableError
 from shared.events import Announcement, DatasetsFound, parse
 from shared.fingerprint import list_container
 from shared.names import below
@@ -113,6 +116,10 @@ class Lab:
         answers.write_mark(self.redis, MARK)
 
     def start(self):
+        self.begin()
+        self.until(lambda: (agent := self.agent()) and agent.swept)
+
+    def begin(self):
         self._stop.clear()
         self._thread = threading.Thread(
             target=run_producer,
@@ -120,7 +127,6 @@ class Lab:
             kwargs={"stop": self._stop},
         )
         self._thread.start()
-        self.until(lambda: (agent := self.agent()) and agent.swept)
 
     def stop(self):
         self._stop.set()
@@ -862,6 +868,79 @@ def test_a_redis_that_forgot_all_is_told_again_which_runs_go_on(lab):
     lab.until(lambda: lab.about(tuid_of(run), "write"))
     lab.redis.flushall()
     lab.until(lambda: lab.redis.exists(pulse))
+    assert presence.read_newest(lab.redis, SOURCE).tuid == tuid_of(run)
+
+
+@pytest.fixture
+def said_first(monkeypatch):
+    """What is said, in order, as (method, TUID), whether it arrives or not."""
+    said = []
+
+    def listen(name):
+        say = getattr(Announcer, name)
+
+        def tell(self, what, **more):
+            said.append((name, getattr(what, "tuid", what)))
+            return say(self, what, **more)
+
+        monkeypatch.setattr(Announcer, name, tell)
+
+    for name in ("newest", "pulse", "announce"):
+        listen(name)
+    return said
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """While it is set, the producer reaches no Redis; that keeps what it has."""
+    is_away = threading.Event()
+
+    @contextmanager
+    def reach(url):
+        if is_away.is_set():
+            raise BrokerUnavailableError(f"there is no way to {url}")
+        with reaching(url):
+            yield
+
+    monkeypatch.setattr("producer.announcer.reaching", reach)
+    return is_away
+
+
+def test_a_redis_that_comes_back_hears_first_of_the_newest_and_of_what_is_live(
+    lab, said_first, away
+):
+    """Else a run that began meanwhile is superseded by an older one."""
+    lab.start()
+    before = tuid_of(measure(lab.root))
+    lab.until(lambda: presence.read_newest(lab.redis, SOURCE))
+    lab.until(lambda: lab.about(before, "write"))
+    away.set()
+    run = tuid_of(measure(lab.root, 1))
+    lab.until(lambda: ("newest", run) in said_first)  # it tries
+    assert presence.read_newest(lab.redis, SOURCE).tuid == before
+    said_first.clear()
+    away.clear()
+    lab.until(lambda: lab.about(run, "write"))
+    assert presence.read_newest(lab.redis, SOURCE).tuid == run
+    heard = [said for said in said_first if said != ("newest", run)]
+    assert said_first[0] == ("newest", run)
+    assert heard.index(("pulse", run)) < heard.index(("announce", run))
+
+
+def test_a_run_that_began_before_redis_was_reached_stays_the_newest(
+    lab, said_first, away
+):
+    before = presence.Newest("of before", "the start", 0.0)
+    presence.write_newest(lab.redis, SOURCE, before)
+    away.set()
+    lab.begin()
+    lab.until(lambda: ("newest", None) in said_first)  # it watches
+    run = tuid_of(measure(lab.root))
+    lab.until(lambda: ("newest", run) in said_first)
+    away.clear()
+    lab.until(lambda: lab.about(run, "write"))
+    lab.until(lambda: lab.agent() and lab.agent().swept)
+    assert presence.read_newest(lab.redis, SOURCE).tuid == run
 
 
 def test_a_new_run_is_told_as_created_though_a_task_of_a_sweep_waits_for_it(
