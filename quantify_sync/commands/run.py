@@ -16,7 +16,7 @@ from quantify_sync.commands.arguments import read_folder
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from quantify_sync.stack import Stack
@@ -161,7 +161,16 @@ def demo(context: typer.Context, *, once: Once = False) -> None:
     raise typer.Exit(code)
 
 
-def producer() -> None:
+def producer(
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Watch this source only; may be given several times. By default all "
+            "that the configuration lists.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Run the producer alone: it watches the sources and announces what changes."""
     from producer.service import run_producer  # noqa: PLC0415 - --help stays fast
     from shared.logs import set_up_logging  # noqa: PLC0415 - as above
@@ -173,6 +182,7 @@ def producer() -> None:
         raise ConfigurationError(
             "There is nothing to watch: add a source with 'quantify-sync sources add'."
         )
+    settings = _with_sources(settings, source or ())
     stop = threading.Event()
 
     def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
@@ -234,6 +244,19 @@ def worker(
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]
     app.worker_main(arguments)
+
+
+def _with_sources(settings: Settings, names: Sequence[str]) -> Settings:
+    """Leave out the sources that are not named, if any are."""
+    known = [source.name for source in settings.sources]
+    if unknown := [name for name in names if name not in known]:
+        raise typer.BadParameter(
+            f"the configuration knows no source {unknown[0]!r}: it knows "
+            f"{', '.join(known)}",
+            param_hint="--source",
+        )
+    chosen = tuple(s for s in settings.sources if not names or s.name in names)
+    return settings.model_copy(update={"sources": chosen})
 
 
 @contextmanager

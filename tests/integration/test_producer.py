@@ -7,6 +7,8 @@ import json
 import logging
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -964,3 +966,54 @@ def test_a_new_run_is_told_as_created_though_a_task_of_a_sweep_waits_for_it(
     presence.claim_queued(lab.redis, SOURCE, [tuid])
     told = lab.until(lambda: lab.about(tuid, "write"))
     assert told[0].task == queues.ON_CREATED
+
+
+# On the command line
+
+
+@pytest.fixture
+def run_command(tmp_path, redis_url):
+    """Start `quantify-sync producer …` where two machines name the same path."""
+    lines = [f"broker = {json.dumps(redis_url)}"]
+    for name in ("fridge_1", "fridge_2"):
+        lines += ["[[sources]]", f"name = {json.dumps(name)}", 'set_up = "fridge"']
+        lines += [f"quantify_directory = {json.dumps(str(tmp_path / 'lab'))}"]
+        lines += [f"queue = {json.dumps(name)}"]
+    (tmp_path / "lab").mkdir()
+    config = tmp_path / "quantify-sync.toml"
+    config.write_text("\n".join(lines), "utf-8")
+    running = []
+
+    def start(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "quantify_sync", "producer", *arguments],
+            env={**os.environ, "QUANTIFY_SYNC_CONFIG": str(config), "COLUMNS": "200"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process
+
+    yield start
+    for process in running:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def test_a_producer_may_be_told_which_sources_are_its_own(run_command, redis):
+    producer = run_command("--source", "fridge_2")
+    end = time.monotonic() + PATIENCE
+    while not presence.read_agent(redis, "fridge_2"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    producer.terminate()
+    producer.communicate(timeout=PATIENCE)
+    assert producer.returncode == 0
+    assert presence.read_agent(redis, "fridge_1") is None
+
+
+def test_a_source_that_is_not_configured_is_refused(run_command):
+    producer = run_command("--source", "fridge_1", "--source", "fridge_3")
+    _, told = producer.communicate(timeout=PATIENCE)
+    assert producer.returncode == 2
+    assert "no source 'fridge_3': it knows fridge_1, fridge_2" in told
