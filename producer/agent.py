@@ -146,7 +146,7 @@ class SourceAgent:
         if now >= self._next_tick:
             self._tick(now)
         elif items:
-            self._next_tick = min(self._next_tick, now + TICK)
+            self._next_tick = min(self._next_tick, now + self._pace())
 
     def _wait(self) -> list[Item]:
         """Wait for something to do; a change told several times counts once, last.
@@ -199,23 +199,28 @@ class SourceAgent:
         else:
             self._lost(now)
 
+    def _pace(self) -> float:
+        """Tell after how long to look again; a run that is followed needs little."""
+        busy = self._ledger.expectant or self._status.untold
+        return TICK if busy else IDLE_TICK
+
     def _tick(self, now: float) -> None:
-        waits = len(self._ledger) > 0
-        busy = waits or self._status.untold
-        self._next_tick = now + (TICK if busy else IDLE_TICK)
+        self._next_tick = now + self._pace()
         self._schedule(now)
         if now < self._away_until:
             return
         self._greet()
         self._check_mark(now)
-        if waits:
+        if len(self._ledger):
             for record in self._ledger.stale(LOOKS):
                 self._look(record, now)
             self._hear(now)
             self._announce(now)
         self._ask(now)
-        if self._status.beat(self._ledger.counts, now):
-            return
+        self._status.beat(self._ledger.counts, now, forgotten=self._forgotten)
+
+    def _forgotten(self, now: float) -> None:
+        """Take in that Redis was emptied, before it hears that a producer is there."""
         logger.warning("Redis forgot all; source %s compares", self._source.name)
         self._start_over(now)
         self._sweeper.ask(whole=True)

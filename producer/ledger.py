@@ -80,6 +80,14 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def expectant(self) -> bool:
+        """Whether anything is to be said or heard soon."""
+        return len(self._active) < len(self._records) or any(
+            not record.followed or record.due != NEVER
+            for record in self._active.values()
+        )
+
     def get(self, tuid: str) -> Record | None:
         """Return the record of a dataset that needs attention."""
         return self._records.get(tuid)

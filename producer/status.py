@@ -57,8 +57,9 @@ class Status:
 
     @property
     def untold(self) -> bool:
-        """Whether something changed since the last sign of life."""
-        return self._now != self._told
+        """Whether more than its last event changed since the last sign of life."""
+        last = {"last_event": self._now.last_event}
+        return self._told is None or self._now != self._told.model_copy(update=last)
 
     def tell(self, **changed: Any) -> None:
         """Change fields of the next sign of life."""
@@ -109,7 +110,13 @@ class Status:
         """Tell that events were lost once more."""
         self.tell(sweeps_after_loss=self._now.sweeps_after_loss + 1)
 
-    def beat(self, count: Callable[[float], Counts], now: float) -> bool:
+    def beat(
+        self,
+        count: Callable[[float], Counts],
+        now: float,
+        *,
+        forgotten: Callable[[float], None],
+    ) -> None:
         """Give a sign of life if it is time, or something changed a second ago.
 
         Parameters
@@ -119,11 +126,9 @@ class Status:
         now
             The monotonic clock, s.
 
-        Returns
-        -------
-        bool
-            False if Redis has forgotten the last one before its time: it was
-            emptied, and the answers are gone too.
+        forgotten
+            Called (with `now`) if Redis has forgotten the last sign of life before its
+            time: it was emptied, and the answers are gone too.
 
         Raises
         ------
@@ -132,11 +137,11 @@ class Status:
         """
         since = now - self._told_at
         if since < BEAT_AT_MOST:
-            return True
+            return
         self.tell(**count(now)._asdict())
         if since < BEAT and not self.untold:
-            return True
-        kept = since > AGENT_SECONDS / 2 or self._announcer.remembers_agent()
+            return
+        if since <= AGENT_SECONDS / 2 and not self._announcer.remembers_agent():
+            forgotten(now)
         self._announcer.agent(self._now.model_copy(update={"clock": time.time()}))
         self._told, self._told_at = self._now, now
-        return kept

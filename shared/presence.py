@@ -218,30 +218,36 @@ class Now(NamedTuple):
         Those of them that a live worker follows.
     newest
         TUID of the container that was created last; None while none was.
+    told
+        A producer is there: that a run has no sign of life means something.
     """
 
     running: set[str]
     followed: set[str]
     newest: str | None
+    told: bool
 
 
 def read_now(redis: Redis, source: str, tuids: Sequence[str]) -> Now:
     """Read what goes on at a source, in one round trip."""
     pulses = [keys.pulse(source, tuid) for tuid in tuids]
     follows = [keys.follow(source, tuid) for tuid in tuids]
-    text, *found = redis.mget([keys.newest(source), *pulses, *follows])
+    agent, text, *found = redis.mget(
+        [keys.agent(source), keys.newest(source), *pulses, *follows]
+    )
     pulsed, leased = found[: len(tuids)], found[len(tuids) :]
     running = {tuid for tuid, value in zip(tuids, pulsed, strict=True) if value}
     followed = {tuid for tuid, value in zip(tuids, leased, strict=True) if value}
-    newest = _newest(text)
-    return Now(running, followed, newest.tuid if newest else None)
+    newest = parse_newest(text)
+    return Now(running, followed, newest.tuid if newest else None, bool(agent))
 
 
 def write_newest(redis: Redis, source: str, newest: Newest) -> None:
     """Tell which container was created last."""
     with redis.pipeline(transaction=False) as pipe:
-        pipe.set(keys.newest(source), json.dumps(newest._asdict()))
-        pipe.publish(keys.newest(source), newest.tuid)
+        text = json.dumps(newest._asdict())
+        pipe.set(keys.newest(source), text)
+        pipe.publish(keys.newest(source), text)
         pipe.execute()
 
 
@@ -252,10 +258,11 @@ def clear_newest(redis: Redis, source: str) -> None:
 
 def read_newest(redis: Redis, source: str) -> Newest | None:
     """Read which container was created last; what can't be read counts as none."""
-    return _newest(redis.get(keys.newest(source)))
+    return parse_newest(redis.get(keys.newest(source)))
 
 
-def _newest(text: str | bytes | None) -> Newest | None:
+def parse_newest(text: str | bytes | None) -> Newest | None:
+    """Read what `write_newest` told; what can't be read counts as none."""
     try:
         return Newest(**json.loads(text)) if text else None
     except (ValueError, TypeError) as error:

@@ -231,7 +231,9 @@ class _Batch:
             if listing.dataset is None or listing.newest_us < seen.newest_us:
                 return None
             followed = seen.tuid in now.followed
-            running = seen.tuid in now.running or followed
+            # Where Redis was emptied, it has no sign of life of what was just written.
+            unheard = self._why == "write" and not now.told
+            running = seen.tuid in now.running or followed or unheard
             if known and self._is_stored(known, listing, now):
                 return _Ready(known, known, described, unchanged=True)
             row, known = known, self._memory.recall(seen.tuid, known)

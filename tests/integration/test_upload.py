@@ -538,6 +538,18 @@ class TestRunning:
         assert record.file("dataset.hdf5") == before.file("dataset.hdf5")
         assert record.defects == before.defects
 
+    def test_a_run_is_not_called_quiet_by_a_redis_that_was_emptied_just_now(
+        self, place, quantify_directory, announce, record_of
+    ):
+        """Its pulse is gone, and so is the producer's sign of life."""
+        container = quantify_directory / UNFINISHED
+        upload(place, announce(container, why="write"))
+        assert record_of(container).state is State.LIVE
+        place.redis.set(keys.agent("fridge"), "here")
+        upload(place, announce(container, why="write"))
+        record = record_of(container)
+        assert (record.state, record.ended) == (State.SYNCED, Ended.QUIET)
+
     def test_a_live_run_whose_writes_stopped_becomes_synced_without_a_change(
         self, place, quantify_directory, announce, record_of
     ):

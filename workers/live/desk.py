@@ -126,7 +126,10 @@ class Desk:
                 folder.remove_unused()
                 return None
             board, tuid = self._board, message.tuid
-            with board.line(source.name, tuid, token=memory.token, tell=tell) as line:
+            token, since = memory.token, memory.first_seen
+            with board.line(
+                source.name, tuid, token=token, since=since, tell=tell
+            ) as line:
                 presence.clear_follow(self._place.redis, source.name, tuid)
                 replicator = XArrayReplicator(
                     source,
@@ -177,6 +180,7 @@ class Desk:
                 tuid=message.tuid,
                 folder=message.folder,
                 token=uuid4().hex,
+                first_seen=message.first_seen,
             )
         elif memory.ended:
             return None

@@ -47,6 +47,8 @@ class Memory(Model):
         Which run, and its container as it was last seen, in wire form.
     token
         Of the lease: who holds the lock may take over its dead holder's lease.
+    first_seen
+        When its producer first saw it, seconds since 1970, its clock.
     mtime_us
         Of the source's file when it was last accepted, µs, its clock.
     ended
@@ -67,6 +69,7 @@ class Memory(Model):
     tuid: str
     folder: str
     token: str
+    first_seen: float = 0.0
     mtime_us: int = 0
     ended: Ended | None = None
     superseded: bool = False

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from redis import Redis
 
-    from shared.presence import Progress, Pulse
+    from shared.presence import Newest, Progress, Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class Line:
     ----------
     source, tuid
         Which run.
+    since
+        When its producer first saw it, seconds since 1970, its clock.
     wake
         Set when the run was written, and when something else is to be looked at.
     pulses
@@ -62,16 +64,29 @@ class Line:
         tuid: str,
         *,
         token: str,
+        since: float = 0.0,
         tell: Callable[[Progress], None] | None = None,
     ) -> None:
         self.source = source
         self.tuid = tuid
         self.token = token
+        self.since = since
         self.tell = tell
         self.wake = threading.Event()
         self.pulses: deque[Pulse] = deque(maxlen=PULSES)
         self.newest: str | None = None
         self.progress: Progress | None = None
+
+    def name_newest(self, newest: Newest) -> None:
+        """Take in which container is the newest, unless it is of before this run.
+
+        A Redis that was away may still have the one before; both times are by the
+        producer's clock.
+        """
+        ours = newest.tuid == self.tuid
+        if self.newest != newest.tuid and (ours or newest.at >= self.since):
+            self.newest = newest.tuid
+            self.wake.set()
 
 
 class Switchboard:
@@ -103,6 +118,7 @@ class Switchboard:
         tuid: str,
         *,
         token: str,
+        since: float = 0.0,
         tell: Callable[[Progress], None] | None = None,
     ) -> Iterator[Line]:
         """Join a follower for the block; its lease is kept meanwhile.
@@ -113,10 +129,12 @@ class Switchboard:
             Which run.
         token
             Of its lease.
+        since
+            When its producer first saw it, seconds since 1970, its clock.
         tell
             Called now and then, by the housekeeping thread, with how far it is.
         """
-        line = Line(source, tuid, token=token, tell=tell)
+        line = Line(source, tuid, token=token, since=since, tell=tell)
         channel = keys.wake(source, tuid)
         with self._lock:
             self._lines[channel] = line
@@ -175,10 +193,10 @@ class Switchboard:
                 line.pulses.append(pulse)
             line.wake.set()
             return
+        newest = presence.parse_newest(data)
         for other in list(self._lines.values()):
-            if channel == keys.newest(other.source):
-                other.newest = data
-                other.wake.set()
+            if newest and channel == keys.newest(other.source):
+                other.name_newest(newest)
 
     # Housekeeping ----------------------------------------------------------------
 
@@ -240,9 +258,8 @@ class Switchboard:
         for source in {line.source for line in lines}:
             newest = presence.read_newest(redis, source)
             for line in lines:
-                if line.source == source and newest and line.newest != newest.tuid:
-                    line.newest = newest.tuid
-                    line.wake.set()
+                if newest and line.source == source:
+                    line.name_newest(newest)
 
     def _leave(self, line: Line) -> None:
         """Say the last about a run, and give its lease back."""

@@ -170,8 +170,9 @@ def follow(place, announce):
     """Follow a run in a thread; stopped at the end."""
     followers = []
 
-    def start(run):
-        follower = Follower(place, announce(run.container, why="write"))
+    def start(run, **message):
+        announced = announce(run.container, why="write").model_copy(update=message)
+        follower = Follower(place, announced)
         followers.append(follower)
         return follower
 

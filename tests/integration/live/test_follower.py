@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from shared import keys, presence, queues
+from shared.presence import Newest
 
 NAN = np.nan
 
@@ -202,6 +203,26 @@ def test_a_newer_container_ends_a_run_that_an_exception_left_with_a_tail(
     assert states.equal(state, one.states[-1])
     assert (state.status.ended, state.status.filled) == ("superseded", 4)
     assert follower.sent[-1][2]["ended"] == "superseded"
+
+
+def test_a_container_of_before_the_run_does_not_supersede_it(
+    run, follow, states, place, announce, redis
+):
+    """A Redis that was away may still have it as the newest."""
+    one, x, y = run(), [np.arange(10.0)], empty(10)
+    one.begin(x, y)
+    stale = Newest("20260101-000000-000-aaaaaa", "20260101/old", time.time() - 60)
+    presence.write_newest(redis, "fridge", stale)
+    follower = follow(one, first_seen=time.time() - 30)
+    one.write(x, fill(y, 4))
+    states.wait_for(lambda: follower.is_at(one))
+    time.sleep(1.5)  # the newest is asked for each second
+    presence.write_newest(redis, "fridge", stale)
+    one.write(x, fill(y, 6))
+    states.wait_for(lambda: follower.is_at(one))
+    assert follower.thread.is_alive()
+    run("newer").begin(x, empty(10))
+    assert follower.join() == "superseded"
 
 
 def test_back_to_back_runs_are_each_filled_to_the_last_point(run, follow, states):
