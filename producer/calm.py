@@ -13,9 +13,13 @@ from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyEmitter
 from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
 
-CALM_SECONDS = 0.003
-"""Between two looks while a file is being written; a close is heard so much later at
-most. Chosen by `bench/live.py`, sections writer and latency."""
+FIRST_SECONDS = 0.006
+"""From the first step of a rewrite to the next look; none takes less than 12 ms."""
+FURTHER_SECONDS = 0.0015
+"""Between further looks: a close is heard so much later at most. Both were chosen by
+`bench/live.py`, sections writer and latency."""
+MAX_WRITTEN = 4096
+"""Files under way that are remembered; one more event is heard of those forgotten."""
 
 
 class CalmInotify(InotifyFD):
@@ -23,15 +27,30 @@ class CalmInotify(InotifyFD):
 
     def __init__(self) -> None:
         super().__init__()
-        self._writing = False
+        self._pause = 0.0
+        self._written: set[tuple[int, bytes]] = set()
 
     def read_events(self, **options: int) -> list[InotifyEvent]:
-        """Read what there is, or wait for it."""
-        if self._writing:
-            time.sleep(CALM_SECONDS)
+        """Read what there is, or wait for it; of each write its first step only."""
+        if self._pause:
+            time.sleep(self._pause)
         events = super().read_events(**options)
-        self._writing = bool(events) and events[-1].is_modify
-        return events
+        writing = bool(events) and events[-1].is_modify
+        further = FURTHER_SECONDS if self._pause else FIRST_SECONDS
+        self._pause = further if writing else 0.0
+        return [event for event in events if self._is_news(event)]
+
+    def _is_news(self, event: InotifyEvent) -> bool:
+        file = (event.wd, event.name)
+        if not event.is_modify:
+            self._written.discard(file)
+            return True
+        if file in self._written:
+            return False
+        if len(self._written) >= MAX_WRITTEN:
+            self._written.clear()
+        self._written.add(file)
+        return True
 
 
 class CalmObserver(BaseObserver):

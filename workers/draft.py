@@ -27,7 +27,7 @@ from shared.tuid import began, collected, dataset_id, parse_container
 from workers.completion import Outcome, completion
 from workers.container import second_folders
 from workers.files import UNDESCRIBED, FileKeeper, Stored
-from workers.live.folder import accepted_copy
+from workers.live.folder import accepted_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,7 +196,7 @@ class Draft:
             here=here,
             taken=frozenset(entry.path for entry in listing.entries),
             patience=self.place.settings.timings.settle,
-            accepted=accepted_copy(
+            accepted=accepted_folder(
                 self.place.settings.live, self.source.name, self.tuid
             ),
         )

@@ -16,14 +16,14 @@ from shared.errors import (
     DamagedFileError,
     NotConvertibleError,
     PermanentError,
-    QuantifySyncError,
     SourceUnavailableError,
     TransientError,
 )
 from shared.fingerprint import DATASET_FILE
 from shared.names import below
 from shared.storekeys import object_key
-from workers.quantify.snapshot import with_file_snapshot
+from workers.live.accepted import AcceptedBytes
+from workers.quantify.snapshot import snapshot_of, with_file_snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ class FileKeeper:
     patience
         Seconds to wait for a consistent state of a file.
     accepted
-        The bytes of `dataset.hdf5` that a live worker of this machine accepted last.
+        Where a live worker of this machine keeps what it accepted of `dataset.hdf5`.
     """
 
     store: Store
@@ -118,7 +118,7 @@ class FileKeeper:
                 description = self.backend.convert(copy).description
         except FileNotFoundError:
             raise
-        except (OSError, QuantifySyncError) as error:
+        except Exception as error:  # noqa: BLE001 - its other files are stored all the same
             logger.debug("%s can't be described just now: %s", path, error)
         paths = (entry.path, entry.path + DAMAGED_SUFFIX, RECOVERED_FILE)
         return Stored(
@@ -307,25 +307,26 @@ class FileKeeper:
         """Store what a live worker had accepted of `dataset.hdf5` before its damage."""
         if entry.path != DATASET_FILE or RECOVERED_FILE in self.taken:
             return Stored()
-        if self.accepted is None:
+        kept = AcceptedBytes(self.accepted).load() if self.accepted else None
+        if kept is None:
             return self._recovered_before()
-        with with_file_snapshot(self.accepted) as copy:
-            if copy.sha256 in {good.sha256 for good in self._good_copy(entry.path)}:
-                return Stored()  # the store has it, as the file itself
-            key = object_key(self.prefix, RECOVERED_FILE, copy.sha256)
-            overwrite = self._is_broken(RECOVERED_FILE)
-            self.store.put(key, copy.open(), size=copy.size, overwrite=overwrite)
-            record = FileRecord(
-                path=RECOVERED_FILE,
-                role=FileRole.DATA,
-                size=copy.size,
-                mtime_us=copy.mtime_ns // 1000,
-                sha256=copy.sha256,
-                key=key,
-                marks=("recovered",),
-                stored_at=datetime.now(UTC),
-            )
-            conversion = self.backend.convert(copy)
+        copy = snapshot_of(kept.content, mtime_ns=1000 * (kept.mtime_us or 0))
+        if copy.sha256 in {good.sha256 for good in self._good_copy(entry.path)}:
+            return Stored()  # the store has it, as the file itself
+        key = object_key(self.prefix, RECOVERED_FILE, copy.sha256)
+        overwrite = self._is_broken(RECOVERED_FILE)
+        self.store.put(key, copy.open(), size=copy.size, overwrite=overwrite)
+        record = FileRecord(
+            path=RECOVERED_FILE,
+            role=FileRole.DATA,
+            size=copy.size,
+            mtime_us=copy.mtime_ns // 1000,
+            sha256=copy.sha256,
+            key=key,
+            marks=("recovered",),
+            stored_at=datetime.now(UTC),
+        )
+        conversion = self.backend.convert(copy)
         detail = (
             f"{RECOVERED_FILE} holds the last good state that was followed live: use "
             "it in place of the damaged file."

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.catalogue import queries, repair
-from shared.catalogue.records import HistoryRecord
-from shared.errors import DamagedFileError, NotFoundError
+from shared.catalogue.records import FileStatus, HistoryRecord
+from shared.errors import ConflictError, DamagedFileError, NotFoundError
 from shared.storekeys import dataset_prefix, sidecar_key
 from shared.tuid import TUID_LENGTH, dataset_id
 from workers.sidecar import read_sidecar
@@ -61,6 +61,8 @@ class StoreMemory:
         ------
         StoreUnavailableError, CatalogueUnavailableError
             They do not answer.
+        ConflictError
+            Another worker was first.
         """
         prefixes = [known.prefix] if known else self._prefixes(tuid)
         found = [told for prefix in prefixes if (told := self._read(prefix, tuid))]
@@ -69,9 +71,15 @@ class StoreMemory:
             return known
         told = max(news, key=lambda one: (one.version, one.updated_at))
         # A store that was moved describes itself by its old address.
-        told = told.model_copy(update={"store": self._place.store.identity})
+        here = told.model_copy(update={"store": self._place.store.identity})
+        record = _merged(known, here) if known else here
+        described = told.version if record == told else 0
         with self._place.catalogue.write() as session:
-            repair.restore(session, _merged(known, told) if known else told)
+            if not repair.restore(session, record, sidecar_version=described):
+                raise ConflictError(
+                    f"Another worker changed the row of {tuid} meanwhile: it is read "
+                    "again."
+                )
             rows = queries.records(session, self._source, [tuid])
         return rows[tuid][0]
 
@@ -102,21 +110,31 @@ def _holds(known: DatasetRecord, told: DatasetRecord) -> bool:
 
 
 def _merged(known: DatasetRecord, told: DatasetRecord) -> DatasetRecord:
-    """Make the row of a description, newer than the row that it takes the place of."""
-    # Somebody may have asked to have it read again.
-    told = told.model_copy(
-        update={"fingerprint": known.fingerprint and told.fingerprint}
-    )
-    if told.version > known.version:
-        return told
-    version = known.version + 1
-    lines = {(line.at, line.version): line for line in (*known.history, *told.history)}
+    """Make the row of a description, newer than the row that it takes the place of.
+
+    What only the row knows stays: that somebody asked to have it read again, which
+    objects were found broken.
+    """
+    if all(line in told.history for line in known.history):
+        return told  # the row is one that it had before
+    version = max(known.version, told.version) + 1
     line = HistoryRecord(
         at=datetime.now(UTC), version=version, state=told.state, event=RECALLED
     )
+    lines = {(one.at, one.version): one for one in (*known.history, *told.history)}
+    broken = {(f.path, f.key) for f in known.files if f.status is FileStatus.BROKEN}
+    files = [
+        file.model_copy(update={"status": FileStatus.BROKEN})
+        if (file.path, file.key) in broken
+        else file
+        for file in told.files
+    ]
+    paths = {file.path for file in files}
     return told.model_copy(
         update={
             "version": version,
+            "fingerprint": known.fingerprint and told.fingerprint,
+            "files": (*files, *(f for f in known.files if f.path not in paths)),
             "history": (*(lines[key] for key in sorted(lines)), line),
         }
     )

@@ -237,8 +237,10 @@ class _Batch:
             if known and self._is_stored(known, listing, now):
                 return _Ready(known, known, described, unchanged=True)
             row, known = known, self._memory.recall(seen.tuid, known)
-            if known and known is not row and self._is_stored(known, listing, now):
-                return _Ready(known, known, described=False, unchanged=True)
+            if known and known is not row:
+                described = False
+                if self._is_stored(known, listing, now):
+                    return _Ready(known, known, described, unchanged=True)
             draft = Draft(
                 place=self._place,
                 source=self._source,

@@ -131,8 +131,17 @@ def _reopen(
     session.expire_all()
 
 
-def restore(session: Session, record: DatasetRecord) -> bool:
+def restore(
+    session: Session, record: DatasetRecord, *, sidecar_version: int | None = None
+) -> bool:
     """Put a dataset back as its `quantify-sync.json` tells it, history included.
+
+    Parameters
+    ----------
+    record
+        The dataset.
+    sidecar_version
+        Version that the store's description has; by default that of the record.
 
     Returns
     -------
@@ -146,8 +155,8 @@ def restore(session: Session, record: DatasetRecord) -> bool:
         return False
     session.execute(delete(Dataset).where(Dataset.id == record.id))
     values = dataset_values(record)
-    # The record comes from the sidecar, so the store has the sidecar of its version.
-    insert_datasets(session, [values | {"sidecar_version": record.version}])
+    described = record.version if sidecar_version is None else sidecar_version
+    insert_datasets(session, [values | {"sidecar_version": described}])
     for table, rows in (
         (Tag, tag_values(record.id, record.tags)),
         (File, [file_values(record.id, file) for file in record.files]),

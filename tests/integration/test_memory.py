@@ -134,6 +134,52 @@ def test_a_row_that_went_another_way_takes_in_what_the_store_tells(
     assert record.version > newer.version
     events = [line.event for line in record.history]
     assert events == ["stored", "updated", "retried", RECALLED, "updated"]
+    told = read_sidecar(place.store, f"{record.prefix}/quantify-sync.json")
+    assert told.version == record.version
+
+
+def test_an_object_that_was_found_broken_is_sent_again_whatever_the_store_tells(
+    place, container, announce, record_of, exchange, backup
+):
+    upload(place, announce(container))
+    kept = backup()
+    (container / "notes.txt").write_text("newer")
+    upload(place, announce(container))
+    exchange(kept)
+    older = record_of(container)
+    path = place.settings.data_dir / "store" / older.file("snapshot.json").key
+    good = path.read_bytes()
+    path.write_bytes(bytes(len(good)))
+    with place.catalogue.write() as session:
+        repair.mark_broken(session, older.id, ["snapshot.json"])
+    assert upload(place, announce(container)) is Result.STORED
+    assert path.read_bytes() == good
+    assert record_of(container).file("snapshot.json").status is FileStatus.STORED
+
+
+def test_a_row_that_another_changes_meanwhile_is_read_again(
+    place, container, announce, record_of, exchange, backup, monkeypatch
+):
+    upload(place, announce(container))
+    kept = backup()
+    (container / "notes.txt").write_text("gone soon")
+    upload(place, announce(container))
+    (container / "notes.txt").unlink()
+    exchange(kept)
+    (container / "more.txt").write_text("a change")
+    real, raced = repair.restore, []
+
+    def restore(session, record, **options):
+        if not raced:
+            raced.append(1)
+            for _ in range(2):
+                repair.reopen(session, [record.id])
+        return real(session, record, **options)
+
+    monkeypatch.setattr(repair, "restore", restore)
+    assert upload(place, announce(container)) is Result.STORED
+    assert raced
+    assert record_of(container).file("notes.txt").status is FileStatus.VANISHED
 
 
 def test_the_description_of_another_source_says_nothing(

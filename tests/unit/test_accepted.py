@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -96,11 +97,14 @@ def test_changes_longer_than_the_whole_are_told(kept, monkeypatch):
     assert not kept.is_long
 
 
-def test_after_a_full_disk_a_whole_copy_comes_first(kept, tmp_path):
+@pytest.mark.parametrize("raises", [False, True])
+def test_after_a_full_disk_a_whole_copy_comes_first(kept, tmp_path, raises):
     kept.replace(FIRST, 1)
 
     class Full:
         def write(self, data):
+            if raises:
+                raise OSError(errno.ENOSPC, "No room on the device")
             return len(data) - 1
 
         def close(self):

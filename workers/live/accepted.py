@@ -90,8 +90,12 @@ class AcceptedBytes:
             pieces += [_PART.pack(at, len(data)), data]
         payload = b"".join(pieces)
         entry = _LENGTH.pack(len(payload)) + payload + _CHECK.pack(zlib.crc32(payload))
-        written = self._changes.write(entry)
-        if written != len(entry):  # the disk is full; what follows would not be found
+        try:
+            written = self._changes.write(entry)
+        except OSError:
+            self.close()
+            raise
+        if written != len(entry):  # what follows a part of an entry is not found
             self.close()
             raise OSError("No room for what was accepted")
         self._size += len(entry)

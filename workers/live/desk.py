@@ -118,6 +118,10 @@ class Desk:
             Another has its lock or its lease.
         """
         folder = RunFolder(self._place.settings.live, source.name, message.tuid)
+        holder = self._place.redis.get(keys.follow(source.name, message.tuid))
+        known = folder.recall()
+        if holder and not (known and known.token == holder):
+            raise _HeldError
         with folder.locked() as ours:
             if not ours:
                 raise _HeldError
@@ -209,7 +213,7 @@ class Desk:
         redis, source, tuid = self._place.redis, message.source, message.tuid
         try:
             yield
-        except (QuantifySyncError, RedisError):
+        except (TransientError, RedisError):
             raise
         except Exception:
             presence.put_off_follow(redis, source, tuid, message.model_dump_json())

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 import shutil
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -99,9 +99,16 @@ class RunFolder:
 
         The system lets go of it when the process ends, however it ends.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / LOCK).open("ab") as file:
+        with self._open_lock() as file:
             yield _take(file.fileno())
+
+    def _open_lock(self) -> IO[bytes]:
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True)
+            try:
+                return (self.path / LOCK).open("ab")
+            except FileNotFoundError:
+                continue  # another has just removed the folder
 
     def next_replica(self) -> Path:
         """Name the file for a new replica."""
@@ -168,10 +175,10 @@ def run_folders(live_dir: Path) -> Iterator[RunFolder]:
         yield RunFolder(live_dir, source, tuid)
 
 
-def accepted_copy(live_dir: Path, source: str, tuid: str) -> Path | None:
-    """Find the bytes of a run that a live worker of this machine accepted last."""
-    path = RunFolder(live_dir, source, tuid).path / WHOLE
-    return path if path.is_file() else None
+def accepted_folder(live_dir: Path, source: str, tuid: str) -> Path | None:
+    """Find where a live worker of this machine keeps what it accepted of a run."""
+    path = RunFolder(live_dir, source, tuid).path
+    return path if (path / WHOLE).is_file() else None
 
 
 def _take(descriptor: int) -> bool:

@@ -341,7 +341,9 @@ class XArrayReplicator:
                 "ended": ended,
                 "damaged": self.damaged,
                 "mtime_us": self._last.mtime_us if self._last else 0,
-                "superseded": self.memory.superseded or self._is_superseded,
+                "superseded": self.memory.superseded
+                or self._is_superseded
+                or ended is Ended.SUPERSEDED,
             }
         )
 

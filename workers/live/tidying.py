@@ -5,17 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from shared.catalogue import queries
 from shared.catalogue.records import FileStatus, State
-from shared.errors import NotFoundError, QuantifySyncError, UnknownSourceError
+from shared.errors import (
+    NotFoundError,
+    PermanentError,
+    QuantifySyncError,
+    TransientError,
+    UnknownSourceError,
+)
 from shared.events import Announcement
 from shared.fingerprint import DATASET_FILE, list_container
 from shared.names import to_wire
 from workers import upload
 from workers.container import find_container, find_moved
 from workers.files import RECOVERED_FILE
+from workers.live.accepted import AcceptedBytes
 from workers.live.folder import run_folders
 from workers.live.follower import XArrayReplicator
 from workers.live.switchboard import Line, Switchboard
@@ -45,18 +53,25 @@ def tidy(place: Workplace) -> None:
         The catalogue is away; nothing is lost.
     """
     for folder in run_folders(place.settings.live):
-        with folder.locked() as ours:
-            memory = folder.recall()
-            if not ours or memory is None:
-                continue
-            if not memory.ended:
-                _conclude(place, folder, memory)
-                continue
-            age = _stored_for(place, folder, memory)
-            if age >= (REMEMBERED_SECONDS if memory.superseded else KEPT_SECONDS):
-                folder.remove()
-            elif age >= KEPT_SECONDS:
-                folder.remove_values()
+        try:
+            with folder.locked() as ours:
+                if ours and (memory := folder.recall()):
+                    _tidy_one(place, folder, memory)
+        except TransientError:
+            raise
+        except Exception:
+            logger.exception("%s can't be tidied up", folder.path)
+
+
+def _tidy_one(place: Workplace, folder: RunFolder, memory: Memory) -> None:
+    if not memory.ended:
+        _conclude(place, folder, memory)
+        return
+    age = _stored_for(place, folder, memory)
+    if age >= (REMEMBERED_SECONDS if memory.superseded else KEPT_SECONDS):
+        folder.remove()
+    elif age >= KEPT_SECONDS:
+        folder.remove_values()
 
 
 def last_announcement(source: Source, memory: Memory) -> Announcement:
@@ -88,13 +103,13 @@ def _conclude(place: Workplace, folder: RunFolder, memory: Memory) -> None:
     """End a run here that a live worker of another machine followed to its end."""
     record = _record(place, memory)
     ended = record.ended if record else None
-    if ended and _is_stored(record, memory):
+    if ended and _is_stored(record, folder, memory):
         try:
             source = place.settings.source(memory.source)
         except UnknownSourceError as error:
             logger.info("%s", error)
             return
-        XArrayReplicator(
+        replicator = XArrayReplicator(
             source,
             memory,
             folder=folder,
@@ -102,7 +117,12 @@ def _conclude(place: Workplace, folder: RunFolder, memory: Memory) -> None:
             board=Switchboard(place.settings.broker),
             stop=threading.Event(),
             timings=place.settings.timings,
-        ).conclude(ended)
+        )
+        try:
+            replicator.conclude(ended)
+        except PermanentError as error:
+            logger.info("%s has no replica: %s", memory.tuid, error)
+            folder.remember(memory.model_copy(update={"ended": ended}))
 
 
 def _record(place: Workplace, memory: Memory) -> DatasetRecord | None:
@@ -115,7 +135,7 @@ def _record(place: Workplace, memory: Memory) -> DatasetRecord | None:
 def _stored_for(place: Workplace, folder: RunFolder, memory: Memory) -> float:
     """Note when a run is stored; for how long it has been, s, -1 if it is not."""
     record = _record(place, memory)
-    if not _is_stored(record, memory):
+    if not _is_stored(record, folder, memory):
         if memory.damaged:
             _store(place, memory)
         if memory.stored_since is not None:
@@ -127,13 +147,20 @@ def _stored_for(place: Workplace, folder: RunFolder, memory: Memory) -> float:
     return time.time() - memory.stored_since
 
 
-def _is_stored(record: DatasetRecord | None, memory: Memory) -> bool:
+def _is_stored(record: DatasetRecord | None, folder: RunFolder, memory: Memory) -> bool:
     """Whether the store has all that was accepted of a run, or something newer."""
     if record is None or record.state is not State.SYNCED:
         return False
     if memory.damaged:
-        recovered = record.file(RECOVERED_FILE)
-        return recovered is not None and recovered.status is FileStatus.STORED
+        kept = AcceptedBytes(folder.path).load()
+        wanted = kept and sha256(kept.content).hexdigest()
+        files = (record.file(path) for path in (RECOVERED_FILE, DATASET_FILE))
+        return wanted is None or any(
+            file is not None
+            and file.status is FileStatus.STORED
+            and file.sha256 == wanted
+            for file in files
+        )
     file = record.file(DATASET_FILE)
     return file is not None and file.mtime_us >= memory.mtime_us
 

@@ -98,6 +98,19 @@ class Snapshot:
         return self.data
 
 
+def snapshot_of(content: bytes | bytearray, *, mtime_ns: int) -> Snapshot:
+    """Give bytes that were copied already as a snapshot."""
+    return Snapshot(
+        data=io.BytesIO(content),
+        size=len(content),
+        mtime_ns=mtime_ns,
+        sha256=hashlib.sha256(content).hexdigest(),
+        whole=is_whole(bytes(content[:SUPERBLOCK_BYTES]), len(content)),
+        changing=False,
+        path=None,
+    )
+
+
 @contextmanager
 def with_dataset_snapshot(
     path: Path, *, patience: float = PATIENCE

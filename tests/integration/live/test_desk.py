@@ -12,11 +12,15 @@ import pytest
 
 import quantify_sync
 from shared import keys, presence, queues
-from shared.errors import NotFoundError, StoreUnavailableError
+from shared.errors import (
+    NotConvertibleError,
+    NotFoundError,
+    StoreUnavailableError,
+)
 from workers import announcements, upload
 from workers.live import tidying
 from workers.live.desk import Desk
-from workers.live.folder import RunFolder
+from workers.live.folder import Memory, RunFolder
 from workers.live.tidying import (
     KEPT_SECONDS,
     REMEMBERED_SECONDS,
@@ -138,6 +142,31 @@ def test_that_a_run_was_superseded_once_is_known_longer_than_its_replica(
     later(REMEMBERED_SECONDS)
     tidy(place)
     assert not folder.path.exists()
+
+
+def test_a_run_that_can_not_be_replicated_keeps_no_other_from_being_tidied(
+    run, finished, place, later, announce, monkeypatch
+):
+    odd = run("odd")
+    odd.begin(X, values())
+    folder = folder_of(place, odd)
+    with folder.locked():
+        folder.remember(
+            Memory(source="fridge", tuid=odd.tuid, folder=odd.folder, token="t")
+        )
+    upload.upload(place, announce(odd.container, why="settled"))
+
+    def refuse(*_, **__):
+        raise NotConvertibleError("no replica of this")
+
+    _, other = finished()
+    store(place, other)
+    monkeypatch.setattr("workers.live.follower.Replica", refuse)
+    tidy(place)
+    assert folder.recall().ended == "filled"
+    later(KEPT_SECONDS)
+    tidy(place)
+    assert not other.path.exists()
 
 
 def test_a_run_that_another_machine_followed_to_its_end_has_ended_here_too(
