@@ -192,22 +192,22 @@ class FileKeeper:
     def _copied(self, entry: Entry) -> Stored:
         path = below(self.container, entry.path)
         with self.backend.copy(path, entry.path, patience=self.patience) as copy:
-            record = self._put_copy(entry, copy)
+            record = self._put_copy(entry.path, copy)
             if copy.changing:
                 detail = "It changed each time it was read: stored as it was last read."
                 record = record.model_copy(update={"marks": ("changing",)})
                 return Stored((record,), defects=(_defect(entry, "changing", detail),))
             return self._converted(record, copy)
 
-    def _put_copy(self, entry: Entry, copy: Copy) -> FileRecord:
-        key = object_key(self.prefix, entry.path, copy.sha256)
+    def _put_copy(self, path: str, copy: Copy) -> FileRecord:
+        key = object_key(self.prefix, path, copy.sha256)
         self.store.put(
-            key, copy.open(), size=copy.size, overwrite=self._is_broken(entry.path)
+            key, copy.open(), size=copy.size, overwrite=self._is_broken(path)
         )
         return FileRecord(
-            path=entry.path,
+            path=path,
             role=FileRole.DATA
-            if self.backend.convertible(entry.path)
+            if self.backend.convertible(path)
             else FileRole.AUXILIARY,
             size=copy.size,
             mtime_us=copy.mtime_ns // 1000,
@@ -286,7 +286,7 @@ class FileKeeper:
     def _damaged(self, entry: Entry, error: DamagedFileError) -> Stored:
         """Store a damaged file's bytes, but never in place of a good copy."""
         with with_file_snapshot(below(self.container, entry.path)) as copy:
-            record = self._put_copy(entry, copy)
+            record = self._put_copy(entry.path, copy)
         record = record.model_copy(update={"marks": ("damaged",)})
         defect = _defect(entry, "damaged", str(error))
         good = self._good_copy(entry.path)
@@ -313,19 +313,8 @@ class FileKeeper:
         copy = snapshot_of(kept.content, mtime_ns=1000 * (kept.mtime_us or 0))
         if copy.sha256 in {good.sha256 for good in self._good_copy(entry.path)}:
             return Stored()  # the store has it, as the file itself
-        key = object_key(self.prefix, RECOVERED_FILE, copy.sha256)
-        overwrite = self._is_broken(RECOVERED_FILE)
-        self.store.put(key, copy.open(), size=copy.size, overwrite=overwrite)
-        record = FileRecord(
-            path=RECOVERED_FILE,
-            role=FileRole.DATA,
-            size=copy.size,
-            mtime_us=copy.mtime_ns // 1000,
-            sha256=copy.sha256,
-            key=key,
-            marks=("recovered",),
-            stored_at=datetime.now(UTC),
-        )
+        record = self._put_copy(RECOVERED_FILE, copy)
+        record = record.model_copy(update={"marks": ("recovered",)})
         conversion = self.backend.convert(copy)
         detail = (
             f"{RECOVERED_FILE} holds the last good state that was followed live: use "

@@ -193,10 +193,12 @@ class Switchboard:
                 line.pulses.append(pulse)
             line.wake.set()
             return
-        newest = presence.parse_newest(data)
-        for other in list(self._lines.values()):
-            if newest and channel == keys.newest(other.source):
-                other.name_newest(newest)
+        # Looked at first: most of what comes are pulses of runs that others follow.
+        lines = list(self._lines.values())
+        named = [one for one in lines if channel == keys.newest(one.source)]
+        if named and (newest := presence.parse_newest(data)):
+            for one in named:
+                one.name_newest(newest)
 
     # Housekeeping ----------------------------------------------------------------
 
