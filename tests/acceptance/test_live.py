@@ -13,6 +13,8 @@ import pytest
 from shared import keys
 from shared.broker import make_app
 
+pytestmark = pytest.mark.alone
+
 RESUMING = 15  # seconds that a killed live worker may delay the replica
 HANDING_OVER = 1  # seconds from TERM until a run is free for another worker
 NOISE = 2  # seconds that a busy machine may add to that

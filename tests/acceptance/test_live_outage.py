@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from shared import keys
+
+pytestmark = pytest.mark.alone
 
 TIMINGS = {"settle": 1.0, "quiet": 20.0}
 FOLLOWED = 15  # seconds; workers that lost Redis try again every few

@@ -21,6 +21,8 @@ from shared.catalogue.search import iter_records
 from shared.catalogue.session import Catalogue
 from shared.names import below
 
+pytestmark = pytest.mark.alone
+
 STARTING = 60  # seconds for all processes to come up on a busy machine
 STOPPING = 5  # seconds that a user waits for Ctrl-C, however busy the machine is
 BACKLOG = 400  # datasets: workers are busy for several seconds

@@ -18,6 +18,8 @@ from shared import answers, broker, keys, queues
 from shared.catalogue.search import search
 from shared.events import DatasetsFound, Sighting
 
+pytestmark = pytest.mark.alone
+
 STARTING = 60  # seconds for a worker to come up on a busy machine
 
 

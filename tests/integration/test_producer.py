@@ -367,7 +367,8 @@ def test_back_to_back_measurements_in_a_new_day_folder_are_all_seen(lab):
     lab.start()
     containers = [measure(lab.root, number, writes=2) for number in range(5)]
     for container in containers:
-        lab.until(lambda c=container: lab.about(tuid_of(c), "write"))
+        # On a busy machine the sweep of the new day may be first to see one.
+        lab.until(lambda c=container: lab.about(tuid_of(c)))
     lab.until(
         lambda: presence.read_newest(lab.redis, SOURCE).tuid == tuid_of(containers[-1])
     )
