@@ -89,12 +89,23 @@ class LiveRun:
         """
         return as_dataset(self.state())
 
-    def state(self) -> LiveState:
-        """Read what is there now as plain arrays; errors as of `dataset`."""
-        deadline = time.monotonic() + PATIENCE
+    @property
+    def replica(self) -> str:
+        """Name of the file that was read last; another worker makes another."""
+        return self._name
+
+    def state(self, *, patience: float = PATIENCE) -> LiveState:
+        """Read what is there now as plain arrays.
+
+        Parameters
+        ----------
+        patience
+            Seconds to wait for a moment in which it is whole; errors as of `dataset`.
+        """
+        deadline = time.monotonic() + patience
         while True:
             try:
-                return self._replica().read(patience=TRY)
+                return self._replica().read(patience=min(TRY, patience))
             except FileBusyError:
                 if time.monotonic() > deadline:
                     raise

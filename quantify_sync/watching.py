@@ -33,14 +33,17 @@ class Picture(NamedTuple):
     labels
         Of the axes to the right and, in a heat map, upwards.
     x
-        Shape ``(n,)``; None for a heat map.
+        Shape ``(n,)``, real numbers.
+    up
+        Shape ``(n1,)`` of a heat map, real numbers; None for a line.
     y
-        Shape ``(n,)``, or ``(n0, n1)`` of a heat map: x0 runs to the right.
+        Shape ``(n,)``, or ``(n, n1)`` of a heat map: x runs to the right.
     """
 
     title: str
     labels: tuple[str, ...]
-    x: Values | None
+    x: Values
+    up: Values | None
     y: Values
 
 
@@ -161,7 +164,7 @@ class Watch:
             source=run.source,
             set_up=run.set_up,
             tuid=run.tuid,
-            name=_name(before),
+            name=run_name(before),
             state=str(status.state),
             ended=str(status.ended or ""),
             filled=status.filled,
@@ -199,15 +202,28 @@ class Watch:
         ]
 
 
-def picture(state: LiveState) -> Picture | None:
-    """Choose what to draw of a state: its first measured variable.
+def picture(state: LiveState, name: str = "") -> Picture | None:
+    """Choose what to draw of a state.
 
     Complex values are drawn as their magnitude; of more than two dimensions, the cut
     in which the last point was measured.
+
+    Parameters
+    ----------
+    state
+        Of a running measurement.
+    name
+        Which measured variable; by default the first that can be drawn.
+
+    Returns
+    -------
+    Picture or None
+        None where there is no such variable, or nothing in it yet.
     """
-    for name, variable in state.data_vars.items():
-        if variable.dtype.kind in "iufc" and variable.values.size:
-            return _picture(name, variable, state)
+    for one, variable in state.data_vars.items():
+        wanted = not name or name == one
+        if wanted and variable.dtype.kind in "iufc" and variable.values.size:
+            return _picture(one, variable, state)
     return None
 
 
@@ -216,23 +232,28 @@ def _picture(name: str, variable: Variable, state: LiveState) -> Picture:
     if values.dtype.kind == "c":
         values = np.abs(values)
     wanted = 2 if state.header["kind"] == "grid" else 1
-    axes = [_axis(dim, state) for dim in variable.dims][-wanted:]
     while values.ndim > wanted:
         values = values[_last_cut(values)]
+    dims = variable.dims[-values.ndim :]
+    labels = tuple(_axis(dim, state) for dim in dims)
     title = _axis(name, state)
     if values.ndim > 1:
-        return Picture(title, tuple(axes), None, values)
-    first = next(iter(state.coords.values()), None)
-    along = variable.dims[-1]
-    if along in state.coords:
-        x = state.coords[along].values
-    elif first is not None and first.shape == values.shape:
-        x, axes = first.values, [_axis(next(iter(state.coords)), state)]
-    else:
-        x = np.arange(len(values))
-    if x.dtype.kind not in "iuf":
-        x = np.arange(len(values))
-    return Picture(title, tuple(axes), x, values)
+        x, up = (_along(d, n, state) for d, n in zip(dims, values.shape, strict=True))
+        return Picture(title, labels, x, up, values)
+    first = next(iter(state.coords), None)
+    if dims[0] not in state.coords and first is not None:
+        measured = state.coords[first].values
+        if measured.shape == values.shape and measured.dtype.kind in "iuf":
+            return Picture(title, (_axis(first, state),), measured, None, values)
+    return Picture(title, labels, _along(dims[0], len(values), state), None, values)
+
+
+def _along(dim: str, length: int, state: LiveState) -> Values:
+    """Give the coordinate along a dimension; where there is none, 0 to its length."""
+    coordinate = state.coords.get(dim)
+    if coordinate is None or coordinate.dtype.kind not in "iuf":
+        return np.arange(length)
+    return coordinate.values
 
 
 def _last_cut(values: Values) -> int:
@@ -250,7 +271,8 @@ def _axis(name: str, state: LiveState) -> str:
     return f"{label} ({unit})" if unit else label
 
 
-def _name(state: LiveState) -> str:
+def run_name(state: LiveState) -> str:
+    """Give the name of a run: its dataset's, else its container's."""
     if name := state.attrs.get("name"):
         return str(name)
     named = parse_container(str(state.header["folder"]).rpartition("/")[2])

@@ -65,10 +65,10 @@ def _draw_one(one: Watched, width: int, height: int) -> RenderableType:
     ]
     if one.picture is None:
         parts.append(Text("(its replica is on another machine)", style="dim"))
-    elif one.picture.x is None:
+    elif one.picture.up is not None:
         parts += _heat_map(one.picture, width, height)
     else:
-        parts += _line(one.picture, one.picture.x, width, height)
+        parts += _line(one.picture, width, height)
     return Group(*parts, Text(""))
 
 
@@ -86,11 +86,9 @@ def _numbers(one: Watched) -> str:
     return ", ".join(told)
 
 
-def _line(
-    shown: Picture, x: NDArray[np.float64], width: int, height: int
-) -> list[RenderableType]:
+def _line(shown: Picture, width: int, height: int) -> list[RenderableType]:
     low, high = _span(shown.y)
-    rows = line(x, shown.y, width=width, height=height)
+    rows = line(shown.x, shown.y, width=width, height=height)
     left = [""] * height
     left[0], left[-1] = high, low
     parts: list[RenderableType] = [Text(printable(shown.title), style="dim")]
@@ -98,7 +96,7 @@ def _line(
         Text(f"{number:>{MARGIN - 1}} ").append(row, style="green")
         for number, row in zip(left, rows, strict=True)
     ]
-    return [*parts, _below(shown.labels[0] if shown.labels else "", x, width)]
+    return [*parts, _below(shown.labels[0] if shown.labels else "", shown.x, width)]
 
 
 def _heat_map(shown: Picture, width: int, height: int) -> list[RenderableType]:

@@ -81,7 +81,8 @@ def test_a_run_is_shown_with_its_numbers_and_a_line(begun, watch):
 def test_a_grid_is_shown_as_a_heat_map(begun, watch):
     begun(GRID)
     (shown,) = watch().look()
-    assert shown.picture.x is None
+    np.testing.assert_array_equal(shown.picture.x, np.unique(GRID[0]))
+    np.testing.assert_array_equal(shown.picture.up, np.unique(GRID[1]))
     assert shown.picture.y.shape == (6, 5)
     text = drawn([shown])
     assert "▀" in text or "▄" in text
