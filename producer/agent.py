@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from producer.record import Record
     from producer.seen import Seen
-    from shared.presence import Newest
+    from shared.presence import Agent, Newest
     from shared.settings import Timings
     from shared.sources import Source
 
@@ -133,6 +133,21 @@ class SourceAgent:
     def wake(self) -> None:
         """Make `run` look at its stop event at once."""
         self._inbox.put(Away(""))
+
+    @property
+    def name(self) -> str:
+        """Of its source."""
+        return self._source.name
+
+    @property
+    def last(self) -> tuple[Agent, float]:
+        """What it knows now, and since when it has not told it, s. From any thread."""
+        return self._status.last
+
+    @property
+    def reaches_redis(self) -> bool:
+        """Whether Redis answered last."""
+        return self._greeted
 
     # The loop --------------------------------------------------------------------
 

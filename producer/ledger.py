@@ -305,11 +305,21 @@ class Ledger:
         """Tell the containers that were announced and have no answer."""
         return [r.folder for r in self._active.values() if not r.answered]
 
-    def counts(self, now: float) -> Counts:
-        """Count."""
+    def counts(self, now: float, wall: float) -> Counts:
+        """Count.
+
+        A run that is followed, or was stored while it runs, waits since its last
+        write, for its end alone; `wall` and `now` are the same moment.
+        """
         live = {record.tuid for record in self.live(now)}
         open_ = [r for r in self._active.values() if not r.answered]
         waiting = [r for r in self._records.values() if r.place is Place.WAITING]
+        since = [
+            wall - (now - r.written)
+            if r.written > -NEVER and (r.followed or r.heard)
+            else r.first_seen
+            for r in open_
+        ]
         unsettled = [r for r in open_ if not (r.heard and r.tuid in live)]
         return Counts(
             unanswered=len(open_) + len(waiting),
@@ -317,7 +327,7 @@ class Ledger:
             live=len(live),
             outstanding=sum(1 for record in open_ if record.sent),
             unsettled=len(unsettled) + len(waiting),
-            oldest=min((r.first_seen for r in (*open_, *waiting)), default=None),
+            oldest=min((*since, *(r.first_seen for r in waiting)), default=None),
         )
 
     # -----------------------------------------------------------------------------

@@ -5,11 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from producer.agent import SourceAgent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shared.settings import Settings
     from shared.sources import Source
 
@@ -34,6 +37,10 @@ class Producer:
         self._settings = settings
         self._agents: dict[str, SourceAgent] = {}
 
+    def agents(self) -> tuple[SourceAgent, ...]:
+        """Give the agents that work now."""
+        return tuple(self._agents.values())
+
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set."""
         threads = [
@@ -48,7 +55,7 @@ class Producer:
         for thread in threads:
             thread.start()
         stop.wait()
-        for agent in tuple(self._agents.values()):
+        for agent in self.agents():
             agent.wake()
         until = time.monotonic() + STOP_SECONDS
         for thread in threads:
@@ -80,4 +87,24 @@ def run_producer(settings: Settings, *, stop: threading.Event) -> None:
     stop
         Ends the producer within a few seconds. Signals are the caller's business.
     """
-    Producer(settings).run(stop)
+    producer = Producer(settings)
+    with _telling_metrics(settings, producer):
+        producer.run(stop)
+
+
+@contextmanager
+def _telling_metrics(settings: Settings, producer: Producer) -> Iterator[None]:
+    """Have Prometheus told how the producer is, if that is wished."""
+    page = None
+    if settings.metrics_port:
+        from producer.metrics import ProducerCollector  # noqa: PLC0415 - for few
+        from shared.metrics import serve  # noqa: PLC0415 - as above
+
+        collector = ProducerCollector(producer.agents)
+        port, host = settings.metrics_port, settings.metrics_host
+        page = serve(port, host, [collector], role="producer")
+    try:
+        yield
+    finally:
+        if page:
+            page.close()

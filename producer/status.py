@@ -49,6 +49,13 @@ class Status:
         self._met: set[str] = set()  # TUIDs, by the sweep that runs
         self._told: Agent | None = None
         self._told_at = -math.inf
+        self._began = time.monotonic()
+
+    @property
+    def last(self) -> tuple[Agent, float]:
+        """What there is to tell, by the clock now, and since when it is not told, s."""
+        age = time.monotonic() - max(self._told_at, self._began)
+        return self._now.model_copy(update={"clock": time.time() - age}), age
 
     @property
     def swept(self) -> bool:
@@ -112,7 +119,7 @@ class Status:
 
     def beat(
         self,
-        count: Callable[[float], Counts],
+        count: Callable[[float, float], Counts],
         now: float,
         *,
         forgotten: Callable[[float], None],
@@ -138,7 +145,7 @@ class Status:
         since = now - self._told_at
         if since < BEAT_AT_MOST:
             return
-        self.tell(**count(now)._asdict())
+        self.tell(**count(now, time.time())._asdict())
         if since < BEAT and not self.untold:
             return
         if since <= AGENT_SECONDS / 2 and not self._announcer.remembers_agent():

@@ -232,13 +232,7 @@ def _count_defects(session: Session) -> int:
 
 
 def _queue_depths(redis: Redis, sources: tuple[Source, ...]) -> dict[str, int]:
-    suffixes = dict.fromkeys([None, *(source.queue for source in sources)])
-    names = [queues.EVENTS] + [
-        queues.with_suffix(queue, suffix)
-        for suffix in suffixes
-        for queue in queues.ALL_QUEUES
-        if queue != queues.EVENTS
-    ]
+    names = queues.all_names(source.queue for source in sources)
     with redis.pipeline(transaction=False) as pipe:
         for name in names:
             pipe.llen(name)

@@ -84,12 +84,7 @@ def make_app(url: str, *, suffixes: Iterable[str | None] = (None,)) -> Celery:
 
 
 def _configuration(suffixes: Iterable[str | None]) -> dict[str, Any]:
-    names = [queues.EVENTS]
-    for suffix in dict.fromkeys([None, *suffixes]):
-        names += [
-            queues.with_suffix(name, suffix)
-            for name in (queues.UPLOADS, queues.BACKLOG, queues.LIVE)
-        ]
+    names = queues.all_names(suffixes)
     return {
         "accept_content": ["json"],
         "task_serializer": "json",

@@ -8,6 +8,9 @@ CATALOGUE = "qs:catalogue"
 REFUSED = "qs:refused"
 """Hash: reason of a refusal that belongs to no dataset → how many."""
 
+PAUSED = "qs:paused"
+"""Hash: source → since when it is paused and by whom; empty: it is not."""
+
 
 def pulse(source: str, tuid: str) -> str:
     """Heartbeat of a running measurement."""

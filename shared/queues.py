@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 EVENTS = "events"
 UPLOADS = "uploads"
 BACKLOG = "backlog"
@@ -18,6 +23,13 @@ FOLLOW = "quantify_sync.follow"
 def with_suffix(queue: str, suffix: str | None) -> str:
     """Name of the queue that serves one source, where it has a suffix."""
     return f"{queue}.{suffix}" if suffix else queue
+
+
+def all_names(suffixes: Iterable[str | None]) -> list[str]:
+    """Names of all queues of sources with these suffixes, the common ones included."""
+    known = dict.fromkeys([None, *suffixes])
+    own = (UPLOADS, BACKLOG, LIVE)
+    return [EVENTS, *(with_suffix(name, suffix) for suffix in known for name in own)]
 
 
 UPLOAD_FOUND = "quantify_sync.upload_found"

@@ -32,6 +32,7 @@ CONFIG_NAME = "quantify-sync.toml"
 CONFIG_VARIABLE = "QUANTIFY_SYNC_CONFIG"
 DATA_DIR_VARIABLE = "QUANTIFY_SYNC_DATA_DIR"
 DEFAULT_BROKER = "redis://localhost:6379/0"
+MAX_PORT = 65_535
 STORE_SCHEMES = frozenset(
     {"file", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"}
 )
@@ -111,6 +112,9 @@ class Settings(BaseSettings):
         What is synced.
     timings
         When things happen.
+    metrics_port, metrics_host
+        Where this process tells Prometheus of itself; port 0 for nowhere. Each process
+        of a machine needs a port of its own.
     """
 
     model_config = SettingsConfigDict(
@@ -126,6 +130,8 @@ class Settings(BaseSettings):
     live_dir: Directory | None = None
     sources: tuple[Source, ...] = ()
     timings: Timings = Timings()
+    metrics_port: int = Field(default=0, ge=0, le=MAX_PORT)
+    metrics_host: str = "127.0.0.1"
 
     # None of these repeats the value: what is no URL can't be cleaned of passwords.
 

@@ -32,10 +32,14 @@ def _set_up_logging(**_: Any) -> None:
 
 
 @worker_init.connect
-def _prepare(**_: Any) -> None:
+def _prepare(sender: Any, **_: Any) -> None:
     """Migrate and import once, in the parent; a fork must find no open connection."""
     from workers import workplace  # noqa: PLC0415 - Celery's own commands need no database
 
+    if _settings.metrics_port:
+        from workers.metrics import WorkerMetrics  # noqa: PLC0415 - for few
+
+        WorkerMetrics(_settings, sender)
     place = workplace.this_workplace()
     place.prepare()
     place.close()

@@ -15,6 +15,7 @@ from shared.sources import SOURCE_NAME
 from shared.version import installed_version
 from workers import announcements, upload
 from workers.app import app
+from workers.meters import meters
 from workers.workplace import Workplace, this_workplace
 
 if TYPE_CHECKING:
@@ -126,14 +127,23 @@ def _answering(message: Any) -> Iterator[Workplace]:
             yield place
     except TransientError as error:
         logger.warning("%s; it will be announced again", error)
+        _count(place, message, error)
     except PermanentError as error:
         logger.error("%s", error)  # noqa: TRY400 - the message says it all
+        _count(place, message, error)
         _refuse(place, message, str(error))
     except OSError as error:
         logger.warning("A drive or the network failed (%s); tried again", error)
+        _count(place, message, error)
     except Exception as error:
         logger.exception("An upload failed for a reason that nobody thought of")
+        _count(place, message, error)
         _refuse(place, message, f"{type(error).__name__}: {error}")
+
+
+def _count(place: Workplace, message: Any, error: Exception) -> None:
+    source = message.get("source") if isinstance(message, dict) else None
+    meters().failed(place.settings, source, error)
 
 
 def _refuse(place: Workplace, message: Any, error: str) -> None:

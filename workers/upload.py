@@ -32,6 +32,7 @@ from workers.draft import Draft
 from workers.files import UNREADABLE
 from workers.lease import leases
 from workers.memory import StoreMemory
+from workers.meters import meters
 from workers.sidecar import write_sidecars
 
 if TYPE_CHECKING:
@@ -334,7 +335,10 @@ class _Batch:
             for one in ready
         ]
         with self._place.catalogue.write() as session:
-            return commits.commit(session, wanted, worker=self._place.name)
+            written = commits.commit(session, wanted, worker=self._place.name)
+        for one, commit in zip(ready, wanted, strict=True):
+            meters().stored(self._source.name, commit.event, _new_bytes(one))
+        return written
 
 
 def confirm(
@@ -378,6 +382,12 @@ def _event(record: DatasetRecord, known: DatasetRecord | None) -> str:
     if known.state is State.SYNCED and main and before and main.sha256 != before.sha256:
         return "re-opened"
     return "updated"
+
+
+def _new_bytes(one: _Ready) -> int:
+    """Tell how large the objects are that a dataset did not have before."""
+    before = {file.key for file in one.known.files} if one.known else set()
+    return sum(file.size for file in one.record.files if file.key not in before)
 
 
 def _alike(known: DatasetRecord, record: DatasetRecord) -> bool:

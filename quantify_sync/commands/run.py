@@ -31,6 +31,23 @@ Once = Annotated[
     typer.Option("--once", help="End when everything is stored that is there now."),
 ]
 
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65_535,
+        help="Tell Prometheus of this process at http://…:PORT/metrics.",
+        show_default=False,
+    ),
+]
+MetricsHost = Annotated[
+    str | None,
+    typer.Option(
+        help="Address for that; by default only this machine can ask.",
+        show_default=False,
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
@@ -170,6 +187,9 @@ def producer(
             show_default=False,
         ),
     ] = None,
+    *,
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
 ) -> None:
     """Run the producer alone: it watches the sources and announces what changes."""
     from producer.service import run_producer  # noqa: PLC0415 - --help stays fast
@@ -177,6 +197,7 @@ def producer(
     from shared.settings import load_settings  # noqa: PLC0415 - as above
 
     set_up_logging()
+    _wish_metrics(metrics_port, metrics_host)
     settings = load_settings()
     if not settings.sources:
         raise ConfigurationError(
@@ -200,6 +221,7 @@ def producer(
 
 
 def worker(
+    *,
     queues: Annotated[
         str | None,
         typer.Option(
@@ -216,10 +238,13 @@ def worker(
     name: Annotated[
         str, typer.Option(help="Different for each worker of a machine.")
     ] = "worker",
+    metrics_port: MetricsPort = None,
+    metrics_host: MetricsHost = None,
 ) -> None:
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
     from shared.queues import LIVE  # noqa: PLC0415 - --help stays fast
 
+    _wish_metrics(metrics_port, metrics_host)
     with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
     if pool not in POOLS:
@@ -244,6 +269,14 @@ def worker(
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]
     app.worker_main(arguments)
+
+
+def _wish_metrics(port: int | None, host: str | None) -> None:
+    """Put options where the configuration is read, by a Celery worker too."""
+    if port:
+        os.environ[f"{PREFIX}METRICS_PORT"] = str(port)
+    if host:
+        os.environ[f"{PREFIX}METRICS_HOST"] = host
 
 
 def _with_sources(settings: Settings, names: Sequence[str]) -> Settings:

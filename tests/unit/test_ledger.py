@@ -78,7 +78,7 @@ def test_an_answer_for_an_older_state_does_not_end_it():
     found(ledger, seen(A, "new"))
     send(ledger, 0.0)
     ledger.answered(A, synced(seen(A, "old")), 1.0)
-    assert ledger.counts(1.0).unanswered == 1
+    assert ledger.counts(1.0, WALL).unanswered == 1
     assert send(ledger, 30.0) == [(A, "scan")]
 
 
@@ -97,16 +97,16 @@ def test_a_refusal_of_the_same_state_counts_as_an_answer():
     send(ledger, 0.0)
     ledger.answered(A, Answer("failed", seen(A).fingerprint, "damaged"), 1.0)
     assert send(ledger, 10_000.0) == []
-    assert ledger.counts(1.0).failed == 1
-    assert ledger.counts(1.0).unanswered == 0
+    assert ledger.counts(1.0, WALL).failed == 1
+    assert ledger.counts(1.0, WALL).unanswered == 0
 
 
 def test_a_refusal_that_is_mended_counts_no_more():
     ledger = Ledger(TIMINGS)
     found(ledger, seen(A), answer=Answer("failed", seen(A).fingerprint, "damaged"))
-    assert ledger.counts(0.0).failed == 1
+    assert ledger.counts(0.0, WALL).failed == 1
     found(ledger, seen(A), answer=synced(seen(A)))
-    assert ledger.counts(0.0).failed == 0
+    assert ledger.counts(0.0, WALL).failed == 0
 
 
 def test_only_a_window_of_the_backlog_is_outstanding_newest_first():
@@ -411,7 +411,7 @@ def test_an_older_look_of_a_sweep_does_not_replace_a_newer_one():
     found(ledger, before, 0.2, synced(before))
     assert [record.tuid for record in ledger.stale(9)] == [A]
     ledger.looked(now, 0.3)
-    assert ledger.counts(0.3).unanswered == 1
+    assert ledger.counts(0.3, WALL).unanswered == 1
     assert send(ledger, 2.0) == [(A, "write")]
 
 
@@ -481,10 +481,10 @@ def test_a_run_stored_while_it_runs_needs_nothing_until_it_settles():
     send(ledger, 0.0)
     ledger.looked(seen(A), 0.5)
     ledger.answered(A, Answer("live", seen(A).fingerprint), 1.0)
-    assert ledger.counts(1.0).unsettled == 0
+    assert ledger.counts(1.0, WALL).unsettled == 0
     assert send(ledger, 119.0) == []
     assert send(ledger, 120.0) == [(A, "settled")]
-    assert ledger.counts(120.0).unanswered == 1
+    assert ledger.counts(120.0, WALL).unanswered == 1
 
 
 def test_a_live_dataset_counts_as_settled_once_an_answer_came():
@@ -492,10 +492,10 @@ def test_a_live_dataset_counts_as_settled_once_an_answer_came():
     written(ledger, A, 0.0)
     send(ledger, 0.0)
     written(ledger, A, 1.0)
-    assert ledger.counts(1.0).unsettled == 1
+    assert ledger.counts(1.0, WALL).unsettled == 1
     ledger.answered(A, synced(seen(A, "earlier")), 2.0)
-    assert ledger.counts(2.0).unsettled == 0
-    assert ledger.counts(2.0).unanswered == 1
+    assert ledger.counts(2.0, WALL).unsettled == 0
+    assert ledger.counts(2.0, WALL).unanswered == 1
 
 
 def test_an_answer_from_before_the_start_settles_no_live_dataset():
@@ -504,7 +504,7 @@ def test_an_answer_from_before_the_start_settles_no_live_dataset():
     found(ledger, seen(A, "now"), 0.0, synced(seen(A, "yesterday")))
     send(ledger, 0.0)
     ledger.answered(A, synced(seen(A, "yesterday")), 1.0)
-    assert ledger.counts(1.0).unsettled == 1
+    assert ledger.counts(1.0, WALL).unsettled == 1
 
 
 def test_a_dataset_that_is_gone_is_announced_no_more():
@@ -513,7 +513,7 @@ def test_a_dataset_that_is_gone_is_announced_no_more():
     send(ledger, 0.0)
     ledger.gone(A)
     assert send(ledger, 1000.0) == []
-    assert ledger.counts(0.0).unanswered == 0
+    assert ledger.counts(0.0, WALL).unanswered == 0
 
 
 def test_when_all_answers_are_void_what_was_sent_is_sent_again_at_once():
@@ -547,8 +547,22 @@ def test_counts_name_the_oldest_that_waits():
     ledger = Ledger(TIMINGS)
     ledger.found(seen(A), None, 0.0, wall=200.0)
     ledger.found(seen(B), None, 0.0, wall=100.0)
-    assert ledger.counts(0.0).oldest == 100.0
-    assert Ledger(TIMINGS).counts(0.0).oldest is None
+    assert ledger.counts(0.0, WALL).oldest == 100.0
+    assert Ledger(TIMINGS).counts(0.0, WALL).oldest is None
+
+
+def test_a_run_that_is_followed_or_refreshed_waits_since_its_last_write():
+    """A healthy measurement of ten hours must not look like one that is forgotten."""
+    ledger = Ledger(TIMINGS)
+    for tuid, followed in ((A, True), (B, False)):
+        written(ledger, tuid, 0.0, followed=followed)
+        written(ledger, tuid, 36_000.0, followed=followed)
+    later = WALL + 36_000.0
+    assert ledger.counts(36_000.0, later).oldest == WALL  # B has no answer at all
+    send(ledger, 36_000.0)
+    ledger.answered(B, synced(seen(B, "before")), 36_001.0)
+    written(ledger, B, 36_010.0)
+    assert ledger.counts(36_010.0, later + 10).oldest == later  # A's last write
 
 
 STEPS = st.lists(
@@ -599,5 +613,5 @@ def test_whatever_happens_an_answered_disk_ends_all_announcing(steps):
         for tuid in ledger.asked():
             ledger.answered(tuid, synced(seen(tuid, disk[tuid])), now)
     assert not said
-    assert ledger.counts(now).unanswered == 0
+    assert ledger.counts(now, WALL).unanswered == 0
     assert len(ledger) == 0

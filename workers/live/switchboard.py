@@ -52,6 +52,8 @@ class Line:
         Set when the run was written, and when something else is to be looked at.
     pulses
         Writes that were told, the oldest first; the follower takes them out.
+    last
+        The last write that was told, and when it was heard, monotonic s.
     newest
         TUID of the source's newest container; None while unknown.
     progress
@@ -74,6 +76,7 @@ class Line:
         self.tell = tell
         self.wake = threading.Event()
         self.pulses: deque[Pulse] = deque(maxlen=PULSES)
+        self.last: tuple[Pulse, float] | None = None
         self.newest: str | None = None
         self.progress: Progress | None = None
 
@@ -191,6 +194,7 @@ class Switchboard:
         if line := self._lines.get(channel):
             if pulse := presence.read_pulse(data):
                 line.pulses.append(pulse)
+                line.last = pulse, time.monotonic()
             line.wake.set()
             return
         # Looked at first: most of what comes are pulses of runs that others follow.
