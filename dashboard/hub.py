@@ -36,6 +36,8 @@ FIND = 0.5
 """Seconds between two looks for runs that began or ended."""
 TRY = 0.2
 """Seconds to wait for a moment without a write; the next look tries again."""
+SILENCE = 15.0
+"""Seconds after which a stream says that it is still there: proxies end silent ones."""
 GAPS = 20
 """Times between two updates from which the usual one is told."""
 
@@ -208,7 +210,7 @@ class Hub:
         Yields
         ------
         bytes
-            JSON as of `encode_picture`.
+            JSON as of `encode_picture`; nothing after `SILENCE`.
         """
         listener = _Listener(wanted)
         with self.looking():
@@ -216,7 +218,11 @@ class Hub:
                 self._listeners.add(listener)
             try:
                 while True:
-                    await listener.wake.wait()
+                    try:
+                        await asyncio.wait_for(listener.wake.wait(), SILENCE)
+                    except TimeoutError:
+                        yield b""
+                        continue
                     listener.wake.clear()
                     changed, listener.changed = listener.changed, set()
                     for curve in changed:

@@ -284,6 +284,14 @@ def read_agent(redis: Redis, source: str) -> Agent | None:
         return None  # a producer of another version; it is there, but unreadable
 
 
+def with_agents(redis: Redis, sources: Sequence[str]) -> set[str]:
+    """Tell which of these sources have a producer that gave a sign of life."""
+    if not sources:
+        return set()
+    found = redis.mget([keys.agent(source) for source in sources])
+    return {name for name, text in zip(sources, found, strict=True) if text}
+
+
 def claim_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
     """Claim that a task for each of these datasets waits from now on.
 

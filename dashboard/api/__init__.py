@@ -1,0 +1,1 @@
+"""What programs ask: HTTP, below `/api/v1`."""

@@ -1,0 +1,74 @@
+"""What all pages have in common: header, colours, keyboard, a plot's look."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nicegui import app, ui
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLACES = {
+    "Now": "/",
+    "Datasets": "/datasets",
+    "Compare": "/compare",
+    "Health": "/health",
+}
+_STYLE = Path(__file__).with_name("frame.css").read_text("utf-8")
+
+COLOURS = ("#1f77b4", "#d1621b", "#2a9d4a", "#c2393b", "#8d5fc9", "#8c6257")
+"""Of curves; each is told from both grounds (contrast 3 and more)."""
+
+
+@contextmanager
+def frame(title: str) -> Iterator[None]:
+    """Put a page's content between the header and the end.
+
+    Parameters
+    ----------
+    title
+        Of the page: its heading for screen readers, and the browser's tab.
+    """
+    ui.page_title(f"{title} · quantify-sync")
+    ui.add_head_html(f"<style>{_STYLE}</style>")
+    ui.add_body_html('<a class="skip" href="#content">Go to the content</a>')
+    dark = ui.dark_mode(value=app.storage.browser.get("dark"))
+    with (
+        ui.header().classes("items-center gap-2 px-4 py-2"),
+        ui.row().classes("w-full items-center gap-2"),
+    ):
+        ui.link("quantify-sync", "/").classes("font-bold no-underline")
+        with ui.element("nav").props('aria-label="Pages"').classes("flex gap-1"):
+            for name, address in PLACES.items():
+                link = ui.link(name, address).classes("tab")
+                if name == title:
+                    link.props('aria-current="page"')
+        ui.space()
+        ui.button(icon="contrast", on_click=dark.toggle).props(
+            'flat round dense color=none aria-label="Light or dark"'
+        )
+    with ui.element("main").props("id=content tabindex=-1").classes("w-full"):
+        yield
+
+
+def layout(**more: Any) -> dict[str, Any]:
+    """Give a plot's layout: no ground of its own, so that both modes fit."""
+    axis = {
+        "gridcolor": "rgba(128,140,152,.25)",
+        "zerolinecolor": "rgba(128,140,152,.4)",
+        "automargin": True,
+    }
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": "#7b8794"},
+        "colorway": COLOURS,
+        "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
+        "uirevision": "kept",  # zoom stays while the plot grows
+        "xaxis": dict(axis),
+        "yaxis": dict(axis),
+        **more,
+    }

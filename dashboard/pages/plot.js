@@ -1,0 +1,104 @@
+// A plot that grows: drawn once from a figure, then moved by what the hub tells.
+//
+// All plots of a page share one stream of server-sent events: a browser opens no more
+// than six connections to a host.
+
+let stream = null;
+let streamed = "";
+let pending = 0;
+const plots = new Map(); // curve -> set of components
+
+function reopen() {
+  clearTimeout(pending);
+  // Several plots appear at once: one stream for all of them, not one after the other.
+  pending = setTimeout(() => {
+    const curves = [...plots.keys()].sort();
+    const wanted = curves.map((curve) => `curve=${encodeURIComponent(curve)}`).join("&");
+    if (wanted === streamed) return;
+    stream?.close();
+    stream = null;
+    streamed = wanted;
+    if (!wanted) return;
+    stream = new EventSource(`/api/v1/live/curves?${wanted}`);
+    stream.onmessage = (event) => {
+      const told = JSON.parse(event.data);
+      for (const plot of plots.get(told.curve) ?? []) plot.grow(told);
+    };
+  }, 50);
+}
+
+function subscribe(curve, plot) {
+  if (!curve) return;
+  if (!plots.has(curve)) plots.set(curve, new Set());
+  plots.get(curve).add(plot);
+  reopen();
+}
+
+function unsubscribe(curve, plot) {
+  const those = plots.get(curve);
+  if (!those) return;
+  those.delete(plot);
+  if (!those.size) plots.delete(curve);
+  reopen();
+}
+
+export default {
+  template: "<div></div>",
+  props: { options: Object, curve: String },
+  async mounted() {
+    const { Plotly } = await import("nicegui-plotly");
+    this.Plotly = Plotly;
+    this.update();
+    this.observer = new ResizeObserver(() => this.Plotly.Plots.resize(this.$el));
+    this.observer.observe(this.$el);
+    subscribe(this.curve, this);
+  },
+  unmounted() {
+    this.observer?.disconnect();
+    unsubscribe(this.curve, this);
+    this.Plotly?.purge(this.$el);
+  },
+  watch: {
+    curve(now, before) {
+      unsubscribe(before, this);
+      subscribe(now, this);
+    },
+  },
+  methods: {
+    update() {
+      if (!this.Plotly) return; // `mounted` calls it
+      this.Plotly.react(this.$el, this.options.data, this.options.layout, this.options.config);
+      if (!this.heard) this.hear();
+    },
+    grow(told) {
+      if (!this.Plotly) return;
+      const data = [{ ...this.options.data[0], ...told.trace }];
+      const heat = "z" in told.trace;
+      data[0].type = heat ? "heatmap" : "scatter";
+      const layout = { ...this.$el.layout, datarevision: told.revision };
+      const [right, up] = told.labels;
+      layout.xaxis = { ...layout.xaxis, title: { text: right } };
+      layout.yaxis = { ...layout.yaxis, title: { text: heat ? up : told.title } };
+      if (heat) data[0].colorbar = { title: { text: told.title, side: "right" } };
+      this.Plotly.react(this.$el, data, layout, this.options.config);
+      this.$el.dataset.revision = told.revision;
+      this.$el.dataset.filled = told.filled;
+      this.$el.dataset.drawn = Date.now();
+    },
+    hear() {
+      this.heard = true;
+      this.$el.on("plotly_relayout", (change) => this.$emit("relayout", change));
+      this.$el.on("plotly_click", (event) => {
+        const point = event.points[0];
+        this.$emit("pick", { x: point.x, y: point.y, z: point.z, curve: point.curveNumber });
+      });
+      this.$el.on("plotly_hover", (event) => {
+        const point = event.points[0];
+        this.$emit("hover", { x: point.x, y: point.y, z: point.z, curve: point.curveNumber });
+      });
+    },
+    call(name, ...args) {
+      return this.Plotly?.[name](this.$el, ...args) && undefined;
+    },
+  },
+};

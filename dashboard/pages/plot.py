@@ -1,0 +1,49 @@
+"""A plot of plotly.js, and one that grows with a running measurement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nicegui.element import Element
+
+# Importing it registers NiceGUI's own bundle of plotly.js: nothing is fetched from
+# elsewhere.
+from nicegui.elements import plotly as _bundle
+
+if TYPE_CHECKING:
+    from dashboard.hub import Curve
+
+__all__ = ["Plot", "_bundle"]
+
+
+class Plot(Element, component="plot.js"):
+    """Draws a figure; with a `curve` it grows as the hub tells.
+
+    Parameters
+    ----------
+    figure
+        ``data`` and ``layout`` as plotly.js takes them.
+    curve
+        Of a running measurement.
+    label
+        What it shows, for those who cannot see it.
+    """
+
+    def __init__(
+        self, figure: dict[str, Any], *, curve: Curve | None = None, label: str
+    ) -> None:
+        super().__init__()
+        self._props["role"] = "img"
+        self._props["aria-label"] = label
+        self.show(figure, curve=curve)
+        self._update_method = "update"
+
+    def show(self, figure: dict[str, Any], *, curve: Curve | None = None) -> None:
+        """Draw another figure."""
+        self._props["options"] = {
+            "data": figure.get("data", []),
+            "layout": figure.get("layout", {}),
+            "config": {"displaylogo": False, "responsive": True},
+        }
+        self._props["curve"] = "/".join(curve) if curve else ""
+        self.update()
