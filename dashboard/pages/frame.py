@@ -64,7 +64,6 @@ def layout(**more: Any) -> dict[str, Any]:
     return {
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": "#7b8794"},
         "colorway": COLOURS,
         "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
         "uirevision": "kept",  # zoom stays while the plot grows

@@ -42,6 +42,11 @@ function unsubscribe(curve, plot) {
   reopen();
 }
 
+// Plotly cannot read CSS: its text takes the colour of the page's mode.
+function ink(element) {
+  return getComputedStyle(element).getPropertyValue("--quiet").trim();
+}
+
 export default {
   template: "<div></div>",
   props: { options: Object, curve: String },
@@ -51,10 +56,15 @@ export default {
     this.update();
     this.observer = new ResizeObserver(() => this.Plotly.Plots.resize(this.$el));
     this.observer.observe(this.$el);
+    this.modes = new MutationObserver(() => {
+      this.Plotly.relayout(this.$el, { "font.color": ink(document.body) });
+    });
+    this.modes.observe(document.body, { attributeFilter: ["class"] });
     subscribe(this.curve, this);
   },
   unmounted() {
     this.observer?.disconnect();
+    this.modes?.disconnect();
     unsubscribe(this.curve, this);
     this.Plotly?.purge(this.$el);
   },
@@ -67,7 +77,9 @@ export default {
   methods: {
     update() {
       if (!this.Plotly) return; // `mounted` calls it
-      this.Plotly.react(this.$el, this.options.data, this.options.layout, this.options.config);
+      const layout = this.options.layout;
+      layout.font = { ...layout.font, color: ink(document.body) };
+      this.Plotly.react(this.$el, this.options.data, layout, this.options.config);
       if (!this.heard) this.hear();
     },
     grow(told) {
@@ -75,6 +87,7 @@ export default {
       const data = [{ ...this.options.data[0], ...told.trace }];
       const heat = "z" in told.trace;
       data[0].type = heat ? "heatmap" : "scatter";
+      data[0].colorscale = "Viridis"; // even steps of value look even, and in grey too
       const layout = { ...this.$el.layout, datarevision: told.revision };
       const [right, up] = told.labels;
       layout.xaxis = { ...layout.xaxis, title: { text: right } };
