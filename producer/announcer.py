@@ -170,6 +170,7 @@ class Announcer:
                 task,
                 kwargs={"message": message.model_dump(mode="json")},
                 queue=queues.EVENTS,
+                declare=[],  # so that a producer need not touch how queues are bound
                 argsrepr="()",
                 kwargsrepr=shown,
             )

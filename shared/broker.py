@@ -6,6 +6,7 @@ rest on measurements of celery 5.7 with kombu 5.7.
 
 from __future__ import annotations
 
+import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 HEALTH_CHECK_SECONDS = 10
 CONNECT_SECONDS = 5
 SOCKET_SECONDS = 30
+_REFUSED = ("authentication required", "invalid username-password", "no permissions")
+"""What Redis and Valkey say to a user that they don't let in, or not so far."""
 UPLOAD_SECONDS = 3600
 """Of a process pool only: threads can't be ended. Hours of data on a slow line fit."""
 
@@ -61,11 +64,26 @@ def reaching(url: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OperationalError, ConnectionError, TimeoutError) as error:
+        told = without_password(str(error)) or type(error).__name__
         raise BrokerUnavailableError(
-            f"Redis at {without_password(url)} does not answer "
-            f"({without_password(str(error)) or type(error).__name__}): start it, or "
-            "set `broker` in the configuration."
+            f"Redis at {without_password(url)} {_trouble(told)}"
         ) from error
+
+
+def _trouble(told: str) -> str:
+    """Tell what is wrong and what to do; Celery hands on no more than the text."""
+    if "CERTIFICATE_VERIFY_FAILED" in told:
+        return (
+            f"is not trusted ({told}): name its certificate authority's file in "
+            "`broker`, 'rediss://…?ssl_ca_certs=/path/of/ca.pem', and the host as its "
+            "certificate does. If both are right, somebody else answers there."
+        )
+    if any(words in told.lower() for words in _REFUSED):
+        return (
+            f"refuses this user ({told}): set user and password in `broker`, "
+            "'redis://producer:…' on a lab machine, 'redis://worker:…' elsewhere."
+        )
+    return f"does not answer ({told}): start it, or set `broker` in the configuration."
 
 
 def make_app(url: str, *, suffixes: Iterable[str | None] = (None,)) -> Celery:
@@ -80,6 +98,10 @@ def make_app(url: str, *, suffixes: Iterable[str | None] = (None,)) -> Celery:
     """
     app = Celery("quantify_sync", broker=url, set_as_current=False)
     app.conf.update(_configuration(suffixes))
+    if url.startswith("rediss:"):
+        # Without any option in the URL, kombu would trust whoever answers. What is in
+        # the URL comes before this.
+        app.conf.broker_use_ssl = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
     return app
 
 

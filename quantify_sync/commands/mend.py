@@ -1,4 +1,4 @@
-"""`retry`, `resync`, `verify`, `rebuild`, `gc`, `check`: mend what is wrong."""
+"""What mends: retry, resync, verify, rebuild, migrate, gc, check."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(resync)
     app.command()(verify)
     app.command()(rebuild)
+    app.command()(migrate)
     app.command()(gc)
     app.command()(check)
 
@@ -141,6 +142,18 @@ def rebuild(*, json: Json = False) -> None:
             )
     if done.unreadable:
         raise typer.Exit(exits.FOUND_WRONG)
+
+
+def migrate() -> None:
+    """Make the catalogue's tables, or bring them up to date; safe to run again.
+
+    Workers do so when they start. Before them, where several start at once.
+    """
+    from quantify_sync import output  # noqa: PLC0415 - slow to import
+    from quantify_sync.place import Place  # noqa: PLC0415
+
+    with Place() as place:
+        output.print_line(f"{place.new_catalogue.url} is up to date.", "green")
 
 
 def gc(

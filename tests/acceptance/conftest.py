@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -173,7 +174,10 @@ class Stack:
 
     def __init__(self, base, *sources, timings=TIMINGS):
         self.base = base
-        self.redis_server = ValkeyServer(data_dir=base / "redis")
+        with socket.socket() as probe:  # its own way of finding one is no other's
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.redis_server = ValkeyServer(port=port, data_dir=base / "redis")
         self.redis_server.start()
         self.data_dir = base / "sync"
         self.live_dir = self.data_dir / "live"

@@ -153,13 +153,20 @@ POISON = [
 ]
 
 
-@pytest.mark.parametrize("task", [queues.ON_CREATED, queues.ON_FOUND, queues.UPLOAD])
+@pytest.mark.parametrize(
+    ("task", "queue"),
+    [
+        (queues.ON_CREATED, queues.EVENTS),
+        (queues.ON_FOUND, queues.EVENTS),
+        (queues.UPLOAD, queues.UPLOADS),
+    ],
+)
 def test_a_worker_refuses_poison_and_lives_on(
-    task, app, place, quantify_directory, announce, start_worker, redis
+    task, queue, app, place, quantify_directory, announce, start_worker, redis
 ):
     worker = start_worker("-Q", "events,uploads,backlog", "-P", "threads", "-c", "2")
     for message in POISON:
-        app.send_task(task, kwargs={"message": message}, queue=queues.EVENTS)
+        app.send_task(task, kwargs={"message": message}, queue=queue)
     app.send_task("quantify_sync.no_such_task", queue=queues.EVENTS)
     container = next(quantify_directory.glob("20260302/*-grid_2d"))
     send_found(app, [announce(container)])
@@ -168,6 +175,46 @@ def test_a_worker_refuses_poison_and_lives_on(
     refused = redis.hgetall(keys.REFUSED)
     assert sum(map(int, refused.values())) >= len(POISON) - 1
     assert any("version '99'" in reason for reason in refused)
+
+
+def test_who_may_announce_can_have_nothing_else_done(
+    app, quantify_directory, announce, start_worker, redis
+):
+    """Whatever is put into `events`: other tasks, Celery's own, follow-ups, delays."""
+    worker = start_worker("-Q", "events", "-P", "threads", "-c", "2")
+    good = announce(next(quantify_directory.glob("20260302/*-grid_2d")))
+    message = {"message": good.model_dump(mode="json")}
+    upload = app.signature(queues.UPLOAD, kwargs=message, queue=queues.UPLOADS)
+    other_tasks = [queues.UPLOAD, queues.UPLOAD_FOUND, queues.FOLLOW]
+    celerys = ["celery.chain", "celery.starmap", "celery.chord_unlock"]
+    for task in [*other_tasks, *celerys]:
+        app.send_task(task, kwargs=message, queue=queues.EVENTS)
+    surplus = [
+        {"link": upload},
+        {"link_error": upload},
+        {"chain": [dict(upload)]},
+        {"chord": dict(upload)},
+        {"countdown": 3600},
+        {"expires": 3600},
+    ]
+    for options in surplus:
+        app.send_task(queues.ON_MODIFIED, kwargs=message, queue="events", **options)
+    app.send_task(queues.ON_MODIFIED, ["no argument"], message, queue=queues.EVENTS)
+    asked = 6 + len(surplus)
+
+    def refused():
+        return {k: int(v) for k, v in redis.hgetall(keys.REFUSED).items()}
+
+    wait_for(lambda: sum(refused().values()) >= asked)
+    assert worker.poll() is None
+    assert sum(refused().values()) == asked
+    for task in other_tasks + celerys:
+        assert any(task in reason for reason in refused())
+    assert sum(n for why, n in refused().items() if "asks for more" in why) == 6
+    assert redis.llen("uploads") == redis.llen("backlog") == redis.llen("live") == 0
+    assert redis.hlen("unacked") == 0
+    app.send_task(queues.ON_MODIFIED, kwargs=message, queue=queues.EVENTS)
+    wait_for(lambda: redis.llen("uploads") == 1)  # what it is there for
 
 
 def test_a_folder_outside_the_root_is_refused_and_told(
