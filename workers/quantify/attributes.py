@@ -9,8 +9,21 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from shared.errors import NotConvertibleError
+from workers.quantify.budget import (
+    ATTRIBUTE_BYTES,
+    NUMBER_TIMES,
+    TEXT_BYTES,
+    too_large,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from workers.quantify.budget import Budget
+
+MAX_ATTRIBUTES = 4096
+"""More than this at one object are no measurement's."""
 
 MAX_ARRAY_ITEMS = 4000
 """Longer lists become text: HDF5 keeps up to 64 KiB in an attribute, an element
@@ -45,6 +58,9 @@ _MEANINGFUL = frozenset(
 )
 """What no attribute may be called only because `/` became `_`."""
 
+_NESTING = ("[", "{", " ", "\t", "\n", "\r")
+"""What JSON may begin with that is more than one value."""
+
 _HASH_CHARACTERS = 16  # hexadecimal: 64 bits
 _INT64 = np.iinfo(np.int64)
 
@@ -57,40 +73,63 @@ _NUMBERS = (h5py.h5t.TypeIntegerID, h5py.h5t.TypeFloatID, h5py.h5t.TypeEnumID)
 _SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
 
 
-def names(thing: h5py.File | h5py.Dataset) -> list[str]:
+def names(thing: h5py.File | h5py.Dataset, budget: Budget) -> list[str]:
     """List the names of the attributes, bytes that are no UTF-8 as surrogates."""
     found: list[str] = []
 
-    def take(name: bytes, *_: object) -> None:
+    def take(name: bytes, *_: object) -> bool | None:
         found.append(name.decode("utf-8", "surrogateescape"))
+        # Anything but None ends it; an exception would not come through.
+        return True if len(found) > MAX_ATTRIBUTES else None
 
     h5py.h5a.iterate(thing.id, take)
+    if len(found) > MAX_ATTRIBUTES:
+        raise NotConvertibleError(
+            f"Not converted, because {thing.name!r} has more than {MAX_ATTRIBUTES} "
+            "attributes. The file is stored as it is."
+        )
+    budget.spend(ATTRIBUTE_BYTES * len(found), "its attributes")
     return found
 
 
-def read(thing: h5py.File | h5py.Dataset, name: str) -> Any:
+def read(thing: h5py.File | h5py.Dataset, name: str, budget: Budget) -> Any:
     """Read one attribute as `plain` gives it.
 
     Raises
     ------
     TypeError
         It has no plain value.
+    NotConvertibleError
+        It takes more memory than is left.
     """
     attribute = h5py.h5a.open(thing.id, name.encode("utf-8", "surrogateescape"))
-    kind = attribute.get_type()
-    if (
-        type(kind) is h5py.h5t.TypeStringID
-        and kind.is_variable_str()
-        and attribute.get_space().get_simple_extent_type() == h5py.h5s.SCALAR
-    ):
-        value = np.empty((), dtype=_TEXT)
-        attribute.read(value, _TEXT_IN_MEMORY)
-        return text(value[()])
+    kind, space = attribute.get_type(), attribute.get_space()
+    number = space.get_simple_extent_npoints()
+    if type(kind) is h5py.h5t.TypeStringID and kind.is_variable_str():
+        if not budget.allows_texts(number):
+            raise too_large(f"attribute {name!r}", number * budget.longest)
+        budget.spend(number * TEXT_BYTES, "its attributes")
+        if space.get_simple_extent_type() == h5py.h5s.SCALAR:
+            value = np.empty((), dtype=_TEXT)
+            attribute.read(value, _TEXT_IN_MEMORY)
+            found = text(value[()])
+        else:
+            found = plain(thing.attrs[name])
+        budget.spend(_length(found), f"attribute {name!r}")
+        return found
+    budget.spend(NUMBER_TIMES * number * kind.get_size(), f"attribute {name!r}")
     if type(kind) in _NUMBERS:
         numbers = np.empty(attribute.shape, dtype=attribute.dtype)
         attribute.read(numbers)
         return plain(numbers)
+    # A compound may hold texts, which this budget has not paid for.
+    if type(kind) is not h5py.h5t.TypeStringID and attribute.dtype.kind != "c":
+        raise TypeError(type(kind))
     return plain(thing.attrs[name])
+
+
+def _length(texts: str | list[str]) -> int:
+    return len(texts) if isinstance(texts, str) else sum(map(len, texts))
 
 
 def write(thing: h5py.File | h5py.Dataset, name: str, value: Any) -> None:
@@ -183,22 +222,25 @@ def text(value: Any) -> str:
     return value.decode("utf-8", "backslashreplace").replace("\0", "")
 
 
-def decode_json(attrs: dict[str, Any]) -> dict[str, Any]:
+def decode_json(attrs: dict[str, Any], budget: Budget) -> dict[str, Any]:
     """Undo Quantify's JSON encoding of version 2's attributes.
 
     The attribute ``json_serialize_exclude`` lists those that are not encoded. What is
-    no JSON all the same stays as it is, and so does what is nested too deep.
+    no JSON all the same stays as it is, and so does what is nested too deep or longer
+    than `budget` takes.
     """
-    excluded = _json_or_same(attrs.get("json_serialize_exclude", "[]"))
+    excluded = _json_or_same(attrs.get("json_serialize_exclude", "[]"), budget)
     plain_names = excluded if isinstance(excluded, list) else []
     return {
-        name: value if name in plain_names else _json_or_same(value)
+        name: value if name in plain_names else _json_or_same(value, budget)
         for name, value in attrs.items()
     }
 
 
-def _json_or_same(value: Any) -> Any:
+def _json_or_same(value: Any, budget: Budget) -> Any:
     if not isinstance(value, str):
+        return value
+    if value.startswith(_NESTING) and not budget.takes_json(len(value)):
         return value
     try:
         return _clean(json.loads(value))

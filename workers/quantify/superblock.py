@@ -10,6 +10,9 @@ import struct
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
+WIDE = b"\x08\x08"
+"""Bytes of an address and of a length, as HDF5 writes them by default."""
+
 SUPERBLOCK_BYTES = 96
 """Bytes of the longest superblock (version 0): all that `is_whole` looks at."""
 
@@ -52,3 +55,24 @@ def is_whole(head: bytes, length: int) -> bool:
     else:
         return False
     return bool(flag == 0 and end == length)
+
+
+def is_usual(head: bytes) -> bool:
+    """Tell whether an HDF5 file begins at its start and counts with 64 bits.
+
+    Every file of Quantify and of netCDF does. Only such a file is read, since what is
+    looked at before HDF5 reads it is looked for in that layout.
+
+    Parameters
+    ----------
+    head
+        The first bytes of the file.
+
+    Notes
+    -----
+    The two sizes are at 13 in superblocks 0 and 1, at 9 in 2 and 3 (as `is_whole`).
+    """
+    if len(head) < SUPERBLOCK_BYTES or not head.startswith(SIGNATURE):
+        return False
+    at = 13 if head[8] < 2 else 9  # noqa: PLR2004 - a version
+    return head[at : at + 2] == WIDE
