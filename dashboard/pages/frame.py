@@ -54,6 +54,12 @@ def frame(title: str) -> Iterator[None]:
         yield
 
 
+def heading(text: str) -> ui.label:
+    """Put a page's heading."""
+    label = ui.label(text).classes("text-xl mt-2")
+    return label.props('role=heading aria-level="1"')
+
+
 def layout(**more: Any) -> dict[str, Any]:
     """Give a plot's layout: no ground of its own, so that both modes fit."""
     axis = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nicegui import run, ui
 
 from dashboard.cards import Badge
-from dashboard.pages.frame import frame, layout
+from dashboard.pages.frame import frame, heading, layout
 from dashboard.pages.plot import Plot
 from quantify_sync.output import duration
 
@@ -36,9 +36,7 @@ def add_page(overview: Overview, hub: Hub) -> None:
     @ui.page("/")
     async def now() -> None:
         with frame("Now"):
-            ui.label("What runs now").classes("text-xl mt-2").props(
-                'role=heading aria-level="1"'
-            )
+            heading("What runs now")
             board = _Board()
         looking = hub.looking()
         looking.__enter__()
