@@ -17,7 +17,7 @@ from producer.changes import Change
 from producer.coverage import Coverage
 from producer.intake import Intake
 from producer.ledger import Ledger
-from producer.scanner import containers_of, look
+from producer.scanner import containers_of, days_of, look
 from producer.scope import MAX_CONTAINERS
 from producer.status import Status
 from producer.sweeper import Away, Batch, Sweeper, Swept
@@ -353,10 +353,19 @@ class SourceAgent:
             logger.debug("%s", error)
             self._ledger.put_off(record.tuid, now)
             return
-        if seen is None:
+        if seen is not None:
+            self._ledger.looked(seen, now)
+        elif self._is_mounted():
             self._ledger.gone(record.tuid)
         else:
-            self._ledger.looked(seen, now)
+            self._ledger.put_off(record.tuid, now)
+
+    def _is_mounted(self) -> bool:
+        """Whether there is any day: what an unmounted drive lacks is not deleted."""
+        try:
+            return bool(days_of(self._source.quantify_directory))
+        except SourceUnavailableError:
+            return False
 
     # What is said ----------------------------------------------------------------
 

@@ -8,10 +8,14 @@ those that nobody has read yet, so while a file is being written it is let write
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from watchdog.observers.api import DEFAULT_OBSERVER_TIMEOUT, BaseObserver
 from watchdog.observers.inotify import InotifyEmitter
-from watchdog.observers.inotify_c import InotifyEvent, InotifyFD
+from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, InotifyFD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FIRST_SECONDS = 0.006
 """From the first step of a rewrite to the next look; none takes less than 12 ms."""
@@ -23,10 +27,18 @@ MAX_WRITTEN = 4096
 
 
 class CalmInotify(InotifyFD):
-    """Reads events; lets those of a write under way come together."""
+    """Reads events; lets those of a write under way come together.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    unmounted
+        Called when a drive was unmounted: nothing more is heard of it, even if it is
+        mounted again at once, and the library does not tell.
+    """
+
+    def __init__(self, unmounted: Callable[[], None]) -> None:
         super().__init__()
+        self._unmounted = unmounted
         self._pause = 0.0
         self._written: set[tuple[int, bytes]] = set()
 
@@ -36,6 +48,8 @@ class CalmInotify(InotifyFD):
             time.sleep(self._pause)
         events = super().read_events(**options)
         writing = bool(events) and events[-1].is_modify
+        if any(event.mask & InotifyConstants.IN_UNMOUNT for event in events):
+            self._unmounted()
         further = FURTHER_SECONDS if self._pause else FIRST_SECONDS
         self._pause = further if writing else 0.0
         return [event for event in events if self._is_news(event)]
@@ -54,10 +68,10 @@ class CalmInotify(InotifyFD):
 
 
 class CalmObserver(BaseObserver):
-    """The library's observer for Linux, on `CalmInotify`."""
+    """The library's observer for Linux, on `CalmInotify`, which has its parameters."""
 
-    def __init__(self) -> None:
-        self._calm = CalmInotify()
+    def __init__(self, unmounted: Callable[[], None]) -> None:
+        self._calm = CalmInotify(unmounted)
         super().__init__(
             InotifyEmitter, timeout=DEFAULT_OBSERVER_TIMEOUT, inotify_fd=self._calm
         )

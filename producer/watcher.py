@@ -1,8 +1,8 @@
 """Watches folders with the system's own notifications.
 
 Notifications are hints and get lost: the system's queue runs over, a limit is
-reached, a thread of the library dies. Each of these is noticed here and told, and
-the sweep repairs it.
+reached, a thread of the library dies, the drive is unmounted. Each of these is
+noticed here and told, and the sweep repairs it.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class Watcher:
         )
         self._lost = lost
         self._warnings = _Warnings(lost)
+        self._deaf = False
         self._observer: BaseObserver | None = None
         self._watches: dict[str, ObservedWatch] = {}
 
@@ -100,7 +101,7 @@ class Watcher:
         Where the system has no thread left, `revive` tries again.
         """
         try:
-            observer = _make_observer()
+            observer = _make_observer(self._went_deaf)
             observer.start()
         except (OSError, RuntimeError) as error:
             logger.debug("Nothing can be watched: %s", error)
@@ -164,7 +165,7 @@ class Watcher:
             self._drop(folder)
 
     def revive(self) -> bool:
-        """End watches whose thread died; begin anew if the observer itself died.
+        """End watches whose thread died; begin anew if the observer itself is deaf.
 
         Returns
         -------
@@ -175,8 +176,8 @@ class Watcher:
         if observer is None:
             self.start()
             return self._observer is not None
-        if not observer.is_alive() or self._warnings.gave_up:
-            self._warnings.gave_up = False
+        if not observer.is_alive() or self._warnings.gave_up or self._deaf:
+            self._warnings.gave_up = self._deaf = False
             self.restart()
             return True
         alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
@@ -184,6 +185,10 @@ class Watcher:
         for folder in dead:
             self._drop(folder)
         return bool(dead)
+
+    def _went_deaf(self) -> None:
+        self._deaf = True
+        self._lost()
 
     def _add(self, folder: str, *, recursive: bool) -> None:
         assert self._observer is not None  # noqa: S101 - cover() comes after start()
@@ -198,12 +203,12 @@ class Watcher:
             self._observer.unschedule(watch)
 
 
-def _make_observer() -> BaseObserver:
+def _make_observer(unmounted: Callable[[], None]) -> BaseObserver:
     if not TELLS_CLOSE:
         return Observer()
     from producer.calm import CalmObserver  # noqa: PLC0415 - Linux alone has it
 
-    return CalmObserver()
+    return CalmObserver(unmounted)
 
 
 class _Handler(FileSystemEventHandler):

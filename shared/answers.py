@@ -25,7 +25,9 @@ SEPARATOR = " "
 # The mark only rises: confirmations may arrive in another order than the commits.
 _RAISE = """
 local known = tonumber(redis.call('hget', KEYS[1], 'high_water') or '0')
-if tonumber(ARGV[1]) > known then redis.call('hset', KEYS[1], 'high_water', ARGV[1]) end
+if tonumber(ARGV[1]) > known then
+  redis.call('hset', KEYS[1], 'high_water', ARGV[1], 'moment', ARGV[2])
+end
 return 1
 """
 
@@ -42,11 +44,15 @@ class CatalogueMark(NamedTuple):
         from a backup.
     worker
         Version of the workers: a failure of another version is tried again.
+    moment
+        When that line of the history was written: a catalogue that was restored, and
+        has grown since, has another line of that id.
     """
 
     epoch: str = ""
     high_water: int = 0
     worker: str = ""
+    moment: str = ""
 
 
 class Answer(NamedTuple):
@@ -76,6 +82,7 @@ def read_mark(redis: Redis) -> CatalogueMark:
         str(found.get("epoch", "")),
         int(high_water) if high_water.isdecimal() else 0,
         str(found.get("worker", "")),
+        str(found.get("moment", "")),
     )
 
 
@@ -119,7 +126,7 @@ def confirm(
     with redis.pipeline(transaction=False) as pipe:
         pipe.hset(keys.synced(source), mapping=values)
         pipe.hdel(keys.failed(source), *stored)
-        pipe.eval(_RAISE, 1, keys.CATALOGUE, mark.high_water)
+        pipe.eval(_RAISE, 1, keys.CATALOGUE, mark.high_water, mark.moment)
         pipe.execute()
 
 

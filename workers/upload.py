@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis.exceptions import RedisError
 
 from shared import answers, attempts, keys, listings, presence
-from shared.catalogue import commits, queries
-from shared.catalogue.epoch import settle_epoch
+from shared.catalogue import commits, epoch, queries
 from shared.catalogue.records import DatasetRecord, Ended, State
 from shared.errors import (
     ConflictError,
@@ -350,13 +349,12 @@ def confirm(
     """
     if not stored:
         return
-    # In this order: what is confirmed meanwhile is in the history as well.
-    mark = answers.read_mark(place.redis)
-    epoch, high_water = place.catalogue.epoch, place.catalogue.high_water()
-    if mark.epoch != epoch or mark.high_water > high_water:
-        # Redis was emptied, or heard from another catalogue or from a later one.
-        mark = settle_epoch(place.catalogue, place.redis, place.store.identity)
-    mark = mark._replace(high_water=high_water)
+    heard = answers.read_mark(place.redis)
+    with place.catalogue.read() as session:
+        mark = epoch.read_mark(session)
+        parted = epoch.has_parted(session, heard, mark)  # or Redis was emptied
+    if parted:
+        mark = epoch.settle_epoch(place.catalogue, place.redis, place.store.identity)
     answers.confirm(place.redis, source, mark, stored, live=live)
     # What was found broken or opened again since the row was read has no answer.
     with place.catalogue.read() as session:

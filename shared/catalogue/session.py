@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, create_engine, event, func, make_url, select
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DisconnectionError,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -30,9 +32,10 @@ from shared.errors import (
 from shared.urls import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import URL, Connection
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_TIMEOUT = 30.0  # seconds that SQLite waits for another writer's transaction
 CONNECT_TIMEOUT = 10  # seconds for PostgreSQL to answer
@@ -41,6 +44,7 @@ POOL_SIZE = 5  # a worker's threads hold a connection for milliseconds at a time
 # What begins a transaction on SQLite; a plain BEGIN that later writes may fail at
 # once with "database is locked", without waiting for the busy time-out.
 _BEGIN = "catalogue_begin"
+_FILE = "catalogue_file"  # which file a connection has open
 _READ = "BEGIN"
 _WRITE = "BEGIN IMMEDIATE"
 
@@ -236,6 +240,9 @@ def _create_sqlite_engine(url: URL) -> Engine:
         url, pool_size=POOL_SIZE, connect_args={"timeout": BUSY_TIMEOUT}
     )
     event.listen(engine, "connect", _set_up_sqlite)
+    identify = partial(_identify, file)
+    event.listen(engine, "connect", partial(_note_file, identify))
+    event.listen(engine, "checkout", partial(_leave_other_file, identify))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -248,6 +255,34 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
     # With a write-ahead log a power cut may lose the last commits but never damages
     # the file, and what is lost is announced and stored again.
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _identify(file: Path) -> tuple[int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _note_file(
+    identify: Callable[[], object], _connection: Any, record: ConnectionPoolEntry
+) -> None:
+    record.info[_FILE] = identify()
+
+
+def _leave_other_file(
+    identify: Callable[[], object],
+    _connection: Any,
+    record: ConnectionPoolEntry,
+    _proxy: object,
+) -> None:
+    """Connect anew where the file was restored from a backup, or moved away.
+
+    What is committed to a file that has no name any more is lost.
+    """
+    if record.info[_FILE] != identify():
+        raise DisconnectionError("The catalogue has become another file.")
 
 
 def _begin_sqlite(connection: Connection) -> None:

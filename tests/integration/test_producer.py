@@ -794,6 +794,27 @@ def test_a_root_that_goes_away_is_reported_and_comes_back(lab):
     assert container.exists()
 
 
+@pytest.mark.parametrize("mount_point", ["missing", "empty"])
+def test_a_root_that_goes_away_leaves_its_backlog_waiting(lab, mount_point):
+    """No sweep of the older days comes for ten minutes."""
+    containers = [measure(lab.root, n, day="20250101") for n in range(3)]
+    age(lab.root)
+    lab.start()
+    lab.until(lambda: len(lab.about(tuid_of(containers[0]))) > 1)
+    away = lab.root.rename(lab.root.with_name("unmounted"))
+    if mount_point == "empty":
+        lab.root.mkdir()
+    beats = lab.agent().clock
+    lab.until(lambda: lab.agent().clock > beats + 3)
+    assert lab.agent().unanswered == len(containers)
+    if mount_point == "empty":
+        lab.root.rmdir()
+    away.rename(lab.root)
+    said = len(lab.about(tuid_of(containers[0])))
+    lab.until(lambda: len(lab.about(tuid_of(containers[0]))) > said)
+    lab.until(lab.at_rest)
+
+
 def test_an_empty_root_that_had_datasets_is_no_deletion(lab):
     measure(lab.root, day="20250101")
     age(lab.root)

@@ -8,10 +8,12 @@ import hashlib
 import io
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -44,6 +46,7 @@ from workers.sidecar import write_sidecars
 from workers.upload import Result, upload, upload_found
 from workers.workplace import Workplace
 
+OTHER = "20260305/20260305-215016-673-57bcb7-snapshot_gzip"
 GRID = "20260302/20260302-015602-771-e40978-grid_2d"
 LINE = "20260301/20260301-110700-454-3ec059-iter_1d"
 UNFINISHED = "20260303/20260303-222309-722-330956-exception_midrun"
@@ -801,6 +804,32 @@ class TestElsewhere:
         assert answers.read_mark(place.redis).epoch != mark.epoch
         assert answer_of(place, first) is None
         assert answer_of(place, second).kind == "synced"
+
+    def test_a_catalogue_restored_and_grown_again_is_noticed(
+        self, place, quantify_directory, announce, record_of, tmp_path
+    ):
+        """Its file is put back while workers have the other one open."""
+        first, lost, next_ = (quantify_directory / one for one in (LINE, GRID, OTHER))
+        upload(place, announce(first))
+        path = place.settings.data_dir / "catalogue.sqlite"
+        with (
+            closing(sqlite3.connect(path)) as now,
+            closing(sqlite3.connect(tmp_path / "backup.sqlite")) as backup,
+        ):
+            now.backup(backup)
+        upload(place, announce(lost))
+        mark = answers.read_mark(place.redis)
+        (tmp_path / "backup.sqlite").replace(path)
+        for leftover in path.parent.glob("catalogue.sqlite-*"):
+            leftover.unlink()
+        upload(place, announce(next_))
+        grown = answers.read_mark(place.redis)
+        assert grown.high_water == mark.high_water
+        assert grown.epoch != mark.epoch
+        assert answer_of(place, lost) is None
+        assert upload(place, announce(lost)) is Result.UNCHANGED
+        assert record_of(lost).state is State.SYNCED
+        assert answers.read_mark(place.redis).epoch == grown.epoch
 
     def test_an_emptied_redis_costs_no_upload(
         self, place, quantify_directory, announce

@@ -247,6 +247,42 @@ def test_without_a_thread_nothing_is_watched_until_there_is_one(watcher, monkeyp
 
 
 @pytest.mark.skipif(not TELLS_CLOSE, reason="inotify is Linux's")
+def test_a_drive_that_was_unmounted_is_watched_anew(tmp_path, monkeypatch):
+    from watchdog.observers.inotify_c import (  # noqa: PLC0415 - Linux alone has it
+        InotifyConstants,
+        InotifyEvent,
+        InotifyFD,
+    )
+
+    def unmount(self, **options):
+        mask = InotifyConstants.IN_UNMOUNT
+        return [InotifyEvent(e.wd, mask, 0, b"") for e in read(self, **options)]
+
+    lost, told = queue.SimpleQueue(), queue.SimpleQueue()
+    watcher = Watcher(
+        tmp_path, ignore=(), tell=told.put, lost=lambda: lost.put("events")
+    )
+    read = InotifyFD.read_events
+    watcher.start()
+    try:
+        watcher.cover(Scope((), ()))
+        assert not watcher.revive()
+        monkeypatch.setattr(InotifyFD, "read_events", unmount)
+        (tmp_path / DAY).mkdir()  # read by the library as it was
+        assert told.get(timeout=10) == Change("day", DAY)
+        (tmp_path / DAY).rename(tmp_path / "gone")
+        assert lost.get(timeout=10) == "events"
+        monkeypatch.undo()
+        assert watcher.revive()
+        assert not watcher.revive()
+        watcher.cover(Scope((), ()))
+        (tmp_path / "gone").rename(tmp_path / DAY)
+        assert told.get(timeout=10) == Change("day", DAY)
+    finally:
+        watcher.stop()
+
+
+@pytest.mark.skipif(not TELLS_CLOSE, reason="inotify is Linux's")
 def test_the_steps_of_a_rewrite_are_heard_together_and_its_end_once(tmp_path):
     (tmp_path / DAY / NAME).mkdir(parents=True)
     file = tmp_path / DAY / NAME / "dataset.hdf5"
