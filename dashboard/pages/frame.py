@@ -60,6 +60,22 @@ def heading(text: str) -> ui.label:
     return label.props('role=heading aria-level="1"')
 
 
+def section(title: str) -> ui.element:
+    """Make a part of a page, with a heading; use it in a `with`."""
+    made = ui.element("section").classes("sheet p-4 mt-4 w-full flex flex-col gap-2")
+    with made:
+        ui.label(title).classes("text-lg font-bold").props(
+            'role=heading aria-level="2"'
+        )
+    return made
+
+
+def teach(told: str, command: str) -> None:
+    """Say why there is nothing, and the command that helps."""
+    ui.label(told).classes("text-lg")
+    ui.code(command, language="sh")
+
+
 def layout(**more: Any) -> dict[str, Any]:
     """Give a plot's layout: no ground of its own, so that both modes fit."""
     axis = {
@@ -73,7 +89,7 @@ def layout(**more: Any) -> dict[str, Any]:
         "colorway": COLOURS,
         "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
         "uirevision": "kept",  # zoom stays while the plot grows
-        "xaxis": dict(axis),
-        "yaxis": dict(axis),
         **more,
+        "xaxis": {**axis, **more.get("xaxis", {})},
+        "yaxis": {**axis, **more.get("yaxis", {})},
     }

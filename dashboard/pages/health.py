@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nicegui import run, ui
 
-from dashboard.pages.frame import frame, heading
+from dashboard.pages.frame import frame, heading, section
 from quantify_sync import asking
 from quantify_sync.output import duration
 from quantify_sync.place import Place
@@ -74,7 +74,7 @@ class _View:
                 ui.label(f"{count} message(s) refused: {reason}").classes("badge bad")
 
     def _services(self, now: Status) -> None:
-        with _sheet("Services"):
+        with section("Services"):
             if now.broker_answers:
                 _line("Redis answers", str(now.broker))
             else:
@@ -95,7 +95,7 @@ class _View:
     def _failures(self, now: Status) -> None:
         if not now.failures:
             return
-        with _sheet(f"Failed: {len(now.failures):,}"):
+        with section(f"Failed: {len(now.failures):,}"):
             for failure in now.failures[:MOST]:
                 with ui.row().classes("w-full items-center justify-between"):
                     with ui.column().classes("gap-0 min-w-0 grow"):
@@ -120,7 +120,7 @@ class _View:
 
 
 def _source(source: SourceStatus, now: Status) -> None:
-    with _sheet(f"{source.set_up} ({source.name})"):
+    with section(f"{source.set_up} ({source.name})"):
         producer = source.producer
         if producer is None and now.broker_answers:
             _line(
@@ -161,15 +161,6 @@ def _source(source: SourceStatus, now: Status) -> None:
             )
         for told in source.disagreements:
             _line(f"Disagreement about {told.tuid}", told.difference, bad=True)
-
-
-def _sheet(title: str) -> ui.element:
-    sheet = ui.element("section").classes("sheet p-4 w-full flex flex-col gap-1")
-    with sheet:
-        ui.label(title).classes("text-lg font-bold").props(
-            'role=heading aria-level="2"'
-        )
-    return sheet
 
 
 def _line(what: str, told: str, *, bad: bool = False) -> None:

@@ -54,7 +54,9 @@ export default {
     const { Plotly } = await import("nicegui-plotly");
     this.Plotly = Plotly;
     this.update();
-    this.observer = new ResizeObserver(() => this.Plotly.Plots.resize(this.$el));
+    this.observer = new ResizeObserver(() => {
+      if (this.$el.offsetParent) this.Plotly.Plots.resize(this.$el); // not if hidden
+    });
     this.observer.observe(this.$el);
     this.modes = new MutationObserver(() => {
       this.Plotly.relayout(this.$el, { "font.color": ink(document.body) });

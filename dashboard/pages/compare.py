@@ -1,0 +1,157 @@
+"""Compare: up to eight datasets' curves in one plot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
+
+from nicegui import run, ui
+
+from dashboard.pages.frame import frame, heading, layout, section
+from dashboard.pages.plot import Plot
+from dashboard.plots import Part, View, across, curves, is_map, line_traces
+from quantify_sync import client
+from shared.errors import QuantifySyncError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from dashboard.opened import OpenedDatasets
+    from shared.catalogue.records import DatasetRecord
+    from shared.settings import Settings
+
+MOST = 8
+"""Datasets in one plot: no more colours can be told apart."""
+
+
+class _Found(NamedTuple):
+    """A dataset that is compared, or why it is not."""
+
+    name: str
+    record: DatasetRecord | None = None
+    dataset: xr.Dataset | None = None
+    error: str = ""
+
+
+def add_page(settings: Settings, opened: OpenedDatasets) -> None:
+    """Add the page to the application."""
+
+    def find(name: str) -> _Found:
+        source, _, tuid = name.rpartition("/")
+        try:
+            record = client.show(tuid, source=source or None, settings=settings)
+            return _Found(name, record, opened.get(record))
+        except QuantifySyncError as error:
+            return _Found(name, error=str(error))
+
+    @ui.page("/compare")
+    async def compare(d: str = "", y: str = "", part: str = "") -> None:
+        names = [name.strip() for name in d.split(",") if name.strip()]
+        view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
+        with frame("Compare"):
+            heading("Compare")
+            _chooser(names)
+            found = [await run.io_bound(find, name) for name in names[:MOST]]
+            if len(names) > MOST:
+                ui.label(f"Only the first {MOST} are shown.").classes("badge warn")
+            for one in found:
+                if one and one.error:
+                    ui.label(one.error).classes("badge bad whitespace-normal")
+            shown = [one for one in found if one and one.dataset is not None]
+            if shown:
+                _Comparison(names, shown, view)
+
+
+def _chooser(names: list[str]) -> None:
+    """Let datasets be added by TUID, and taken away."""
+    with ui.row().classes("items-center gap-2 w-full"):
+        for name in names:
+            rest = [other for other in names if other != name]
+            with ui.row().classes("badge calm items-center gap-1"):
+                ui.label(name)
+                ui.link("✕", _address(rest)).classes("no-underline").props(
+                    f'aria-label="Leave {name} out"'
+                )
+        if len(names) < MOST:
+            added = ui.input("Add a TUID").props("dense outlined")
+            added.on(
+                "keydown.enter",
+                lambda: ui.navigate.to(_address([*names, added.value.strip()])),
+            )
+    if not names:
+        ui.label(
+            "Type the TUID of a dataset, or tick some on the page Datasets."
+        ).classes("quiet")
+
+
+def _address(names: list[str], **more: str) -> str:
+    query = {"d": ",".join(names), **{k: v for k, v in more.items() if v}}
+    return f"/compare?{urlencode(query, safe=',/')}"
+
+
+class _Comparison:
+    """The plot of several datasets' curves of one dimension."""
+
+    def __init__(self, names: list[str], found: list[_Found], view: View) -> None:
+        self._names = names
+        self._found = found
+        self._view = view
+        labels: dict[str, str] = {}
+        for one in found:
+            if one.dataset is not None:
+                for name, curve in curves(one.dataset).items():
+                    labels.setdefault(name, curve.label)
+        if not labels:
+            ui.label("None of them has a variable that can be drawn.")
+            return
+        if view.curve not in labels:
+            self._view = view._replace(curve=next(iter(labels)))
+        with section("Curves"):
+            with ui.row().classes("gap-4"):
+                ui.select(
+                    labels,
+                    value=self._view.curve,
+                    label="Curve",
+                    on_change=lambda event: self._change(curve=event.value),
+                ).props("dense outlined")
+                ui.select(
+                    {part: str(part) for part in Part if part is not Part.IQ},
+                    value=self._view.part,
+                    label="Of complex values",
+                    on_change=lambda event: self._change(part=Part(event.value)),
+                ).props("dense outlined")
+            self._plot = Plot({}, label="Curves of several datasets")
+            self._plot.classes("w-full h-[32rem]").props('data-testid="compared"')
+            self._told = ui.column()
+        self._draw()
+
+    def _change(self, **changed: Any) -> None:
+        self._view = self._view._replace(**changed)
+        address = _address(self._names, y=self._view.curve, part=self._view.part)
+        ui.navigate.history.replace(address)
+        self._draw()
+
+    def _draw(self) -> None:
+        traces: list[dict[str, Any]] = []
+        right = upwards = ""
+        self._told.clear()
+        for one in self._found:
+            if one.dataset is None or one.record is None:
+                continue
+            curve = curves(one.dataset).get(self._view.curve)
+            if curve is None or is_map(one.dataset, curve):
+                why = "no such curve" if curve is None else "a heat map, not a curve"
+                with self._told:
+                    ui.label(f"{one.name}: {why}").classes("quiet")
+                continue
+            _, right = across(one.dataset, curve)
+            upwards = curve.label
+            name = f"{one.record.name} {one.record.alt_uid}"
+            traces += line_traces(one.dataset, self._view, name=name)[:1]
+        axes = {
+            "xaxis": {"title": {"text": right}},
+            "yaxis": {"title": {"text": upwards}},
+        }
+        self._plot.show(
+            {"data": traces, "layout": layout(**axes, legend={"orientation": "h"})}
+        )
