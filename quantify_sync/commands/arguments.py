@@ -10,9 +10,11 @@ import typer
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from shared.catalogue.records import State
+    from shared.settings import Settings
 
 
 def read_folder(text: str) -> Path:
@@ -40,3 +42,16 @@ def read_state(text: str) -> State:
         return as_state(text)
     except ConfigurationError as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def with_sources(settings: Settings, names: Sequence[str]) -> Settings:
+    """Leave out the sources that are not named, if any are."""
+    known = [source.name for source in settings.sources]
+    if unknown := [name for name in names if name not in known]:
+        raise typer.BadParameter(
+            f"the configuration knows no source {unknown[0]!r}: it knows "
+            f"{', '.join(known)}",
+            param_hint="--source",
+        )
+    chosen = tuple(s for s in settings.sources if not names or s.name in names)
+    return settings.model_copy(update={"sources": chosen})

@@ -1,11 +1,9 @@
-"""`up`, `demo`, `producer`, `worker`: what runs until it is stopped."""
+"""`up`, `demo`, `worker`: what runs until it is stopped."""
 
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
-import threading
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,39 +11,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from quantify_sync.commands.arguments import read_folder
+from quantify_sync.commands.options import (
+    PREFIX,
+    MetricsHost,
+    MetricsPort,
+    wish_metrics,
+)
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Callable, Iterator
 
     from quantify_sync.stack import Stack
     from shared.settings import Settings
 
-PREFIX = "QUANTIFY_SYNC_"
 POOLS = ("prefork", "threads", "solo")
-JOIN_SECONDS = 0.5  # Ctrl-C is noticed so late where joins can't be interrupted
 
 Once = Annotated[
     bool,
     typer.Option("--once", help="End when everything is stored that is there now."),
-]
-
-MetricsPort = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=65_535,
-        help="Tell Prometheus of this process at http://…:PORT/metrics.",
-        show_default=False,
-    ),
-]
-MetricsHost = Annotated[
-    str | None,
-    typer.Option(
-        help="Address for that; by default only this machine can ask.",
-        show_default=False,
-    ),
 ]
 
 
@@ -53,7 +37,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(up)
     app.command()(demo)
-    app.command()(producer)
     app.command()(worker)
 
 
@@ -178,48 +161,6 @@ def demo(context: typer.Context, *, once: Once = False) -> None:
     raise typer.Exit(code)
 
 
-def producer(
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Watch this source only; may be given several times. By default all "
-            "that the configuration lists.",
-            show_default=False,
-        ),
-    ] = None,
-    *,
-    metrics_port: MetricsPort = None,
-    metrics_host: MetricsHost = None,
-) -> None:
-    """Run the producer alone: it watches the sources and announces what changes."""
-    from producer.service import run_producer  # noqa: PLC0415 - --help stays fast
-    from shared.logs import set_up_logging  # noqa: PLC0415 - as above
-    from shared.settings import load_settings  # noqa: PLC0415 - as above
-
-    set_up_logging()
-    _wish_metrics(metrics_port, metrics_host)
-    settings = load_settings()
-    if not settings.sources:
-        raise ConfigurationError(
-            "There is nothing to watch: add a source with 'quantify-sync sources add'."
-        )
-    settings = _with_sources(settings, source or ())
-    stop = threading.Event()
-
-    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, ask_to_stop)
-    signal.signal(signal.SIGINT, ask_to_stop)
-    # Not in this thread: on Windows, only what wakes up now and then hears Ctrl-C.
-    thread = threading.Thread(
-        target=run_producer, args=(settings,), kwargs={"stop": stop}
-    )
-    thread.start()
-    while thread.is_alive():
-        thread.join(JOIN_SECONDS)
-
-
 def worker(
     *,
     queues: Annotated[
@@ -244,7 +185,7 @@ def worker(
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
     from shared.queues import LIVE  # noqa: PLC0415 - --help stays fast
 
-    _wish_metrics(metrics_port, metrics_host)
+    wish_metrics(metrics_port, metrics_host)
     with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
     if pool not in POOLS:
@@ -269,27 +210,6 @@ def worker(
     if concurrency:
         arguments += ["--concurrency", str(concurrency)]
     app.worker_main(arguments)
-
-
-def _wish_metrics(port: int | None, host: str | None) -> None:
-    """Put options where the configuration is read, by a Celery worker too."""
-    if port:
-        os.environ[f"{PREFIX}METRICS_PORT"] = str(port)
-    if host:
-        os.environ[f"{PREFIX}METRICS_HOST"] = host
-
-
-def _with_sources(settings: Settings, names: Sequence[str]) -> Settings:
-    """Leave out the sources that are not named, if any are."""
-    known = [source.name for source in settings.sources]
-    if unknown := [name for name in names if name not in known]:
-        raise typer.BadParameter(
-            f"the configuration knows no source {unknown[0]!r}: it knows "
-            f"{', '.join(known)}",
-            param_hint="--source",
-        )
-    chosen = tuple(s for s in settings.sources if not names or s.name in names)
-    return settings.model_copy(update={"sources": chosen})
 
 
 @contextmanager
