@@ -123,7 +123,7 @@ class SourceAgent:
                 except BrokerUnavailableError as error:
                     self._lose_broker(error)
                 except Exception:
-                    logger.exception("Source %s: a turn failed", self._source.name)
+                    logger.exception("A turn failed")
                     stop.wait(BROKER_WAIT)
         finally:
             self._sweeper.stop()
@@ -190,11 +190,7 @@ class SourceAgent:
         try:
             self._take(item, now, wall)
         except Exception:
-            logger.exception(
-                "Source %s: a %s could not be taken in",
-                self._source.name,
-                type(item).__name__,
-            )
+            logger.exception("A %s could not be taken in", type(item).__name__)
             if isinstance(item, Change):
                 self._lost(now)
 
@@ -236,7 +232,7 @@ class SourceAgent:
 
     def _forgotten(self, now: float) -> None:
         """Take in that Redis was emptied, before it hears that a producer is there."""
-        logger.warning("Redis forgot all; source %s compares", self._source.name)
+        logger.warning("Redis forgot all; everything is compared")
         self._start_over(now)
         self._sweeper.ask(whole=True)
 
@@ -311,8 +307,7 @@ class SourceAgent:
             self._busy = done.busy
             self._status.swept_all(done.tally)
             logger.info(
-                "Source %s: %d datasets in %d days, swept in %.2f s",
-                self._source.name,
+                "%d datasets in %d days, swept in %.2f s",
                 done.tally.datasets,
                 done.tally.days,
                 done.took,
@@ -323,7 +318,7 @@ class SourceAgent:
 
     def _lost(self, now: float) -> None:
         """Take in that events were lost: look again, and at older days soon."""
-        logger.warning("Source %s: events were lost; it is swept", self._source.name)
+        logger.warning("Events were lost; the source is swept")
         self._status.count_loss()
         self._next_whole = min(self._next_whole, now + self._timings.recheck)
         self._sweeper.ask()
@@ -467,7 +462,7 @@ class SourceAgent:
         before, self._mark = self._mark, mark
         if before is None or (before.epoch, before.worker) == (mark.epoch, mark.worker):
             return
-        logger.info("Source %s: another catalogue answers", self._source.name)
+        logger.info("Another catalogue answers")
         if before.epoch and before.epoch != mark.epoch:
             self._start_over(now)
         self._sweeper.ask(whole=True)
@@ -478,7 +473,7 @@ class SourceAgent:
         if request is None or request.token == self._handled:
             return
         self._handled = request.token
-        logger.info("Source %s: asked for %s", self._source.name, request.verb)
+        logger.info("Asked for %s", request.verb)
         self._next_tick = now + TICK
         self._sweeper.ask(whole=True, everything=request.verb == "everything")
 
@@ -501,7 +496,7 @@ class SourceAgent:
         self._next_tick = min(self._next_tick, self._away_until)
         if not self._away:
             self._away = True
-            logger.warning("Source %s: %s", self._source.name, error)
+            logger.warning("%s", error)
 
     def _greet(self) -> None:
         """Tell a Redis that was away, or forgot, what it must know before all else.
@@ -516,7 +511,7 @@ class SourceAgent:
         self._greeted = True
         if self._away:
             self._away = False
-            logger.info("Source %s: Redis is back", self._source.name)
+            logger.info("Redis is back")
         now = time.monotonic()
         for record in list(self._ledger.live(now)):
             if record.seen is None:

@@ -17,6 +17,7 @@ from producer.changes import Change
 from producer.scanner import containers_of, days_of
 from shared.errors import NotFoundError, SourceUnavailableError
 from shared.fingerprint import list_container
+from shared.logs import keep_subject
 from shared.names import below
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ class Poller:
     def start(self) -> None:
         """Begin; nothing is looked at until `cover` is called."""
         self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
+        self._thread = threading.Thread(
+            target=keep_subject(self._run), name="poller", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from producer.agent import SourceAgent
+from shared.logs import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,19 +63,18 @@ class Producer:
             thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def _keep(self, source: Source, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self._agents[source.name] = agent = SourceAgent(
-                    source,
-                    broker=self._settings.broker,
-                    timings=self._settings.timings,
-                )
-                agent.run(stop)
-            except Exception:
-                logger.exception(
-                    "Source %s: its agent ended; starting anew", source.name
-                )
-                stop.wait(RESTART_SECONDS)
+        with about(source.name):
+            while not stop.is_set():
+                try:
+                    self._agents[source.name] = agent = SourceAgent(
+                        source,
+                        broker=self._settings.broker,
+                        timings=self._settings.timings,
+                    )
+                    agent.run(stop)
+                except Exception:
+                    logger.exception("The source's agent ended; starting anew")
+                    stop.wait(RESTART_SECONDS)
 
 
 def run_producer(settings: Settings, *, stop: threading.Event) -> None:

@@ -17,6 +17,7 @@ from producer.scanner import Tally, days_of, sweep
 from producer.scope import MAX_CONTAINERS, RECENT_SECONDS, recent_days
 from shared.errors import BrokerUnavailableError, SourceUnavailableError
 from shared.events import MAX_FOUND
+from shared.logs import keep_subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ class Sweeper:
         self._everything = False
         self._had = False
         self._thread = threading.Thread(
-            target=self._run, name=f"sweep-{source.name}", daemon=True
+            target=keep_subject(self._run), name=f"sweep-{source.name}", daemon=True
         )
 
     def start(self) -> None:
@@ -140,7 +141,7 @@ class Sweeper:
                 self._tell(Away(str(error)))
                 self._again(whole=whole, everything=everything)
             except Exception:
-                logger.exception("The sweep of %s failed", self._source.name)
+                logger.exception("A sweep failed")
                 self._again(whole=whole, everything=everything)
 
     def _again(self, *, whole: bool, everything: bool) -> None:

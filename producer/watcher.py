@@ -27,6 +27,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from producer.changes import Translator
+from shared.logs import keep_subject
 from shared.names import below
 
 if TYPE_CHECKING:
@@ -217,9 +218,14 @@ class _Handler(FileSystemEventHandler):
     def __init__(self, translator: Translator, tell: Callable[[Change], None]) -> None:
         self._translator = translator
         self._tell = tell
+        self._try_translate = keep_subject(self._translate)
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Translate one event. A failure here must not end the library's thread."""
+        """Translate one event."""
+        self._try_translate(event)
+
+    def _translate(self, event: FileSystemEvent) -> None:
+        """Translate one event; a failure must not end the library's thread."""
         try:
             for change in self._translator.translate(event):
                 self._tell(change)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ KEEPS_DYING = 4  # deaths in a row without a steady time, after which a person i
 GRACE = 2.0  # seconds until KILL; no task minds being killed, who waits does
 LAST_GRACE = 0.5  # seconds; the same for those that are stopped last
 LAST_WORDS = 2000  # bytes of a log that are looked at for its last line
-LOG_LIMIT = 5_000_000  # bytes; a longer log is put aside when its process starts
+LOG_LIMIT = 5_000_000  # bytes; a longer log is put aside
 STOP_PAUSE = 0.02  # seconds between two looks at processes that are ending
 
 PYTHON = (sys.executable, "-P")
@@ -121,6 +122,7 @@ class Supervisor:
         self._keep_guard()
         died = []
         for child in self.children:
+            put_aside(child.log)
             if child.process is None:
                 if time.monotonic() >= child.due:
                     self._start(child)
@@ -161,7 +163,6 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         self._keep_guard()
-        put_aside(child.log)
         child.log.parent.mkdir(parents=True, exist_ok=True)
         with child.log.open("ab") as log:
             child.process = subprocess.Popen(  # noqa: S603 - the commands are our own
@@ -242,7 +243,11 @@ def refuse_windows() -> str | None:
 
 
 def put_aside(log: Path) -> None:
-    """Rename a log that is longer than `LOG_LIMIT`; it replaces the one before it."""
+    """Empty a log that is longer than `LOG_LIMIT`, a copy replaces the one before it.
+
+    Its process has it open for appending, and goes on at the new end.
+    """
     with suppress(FileNotFoundError):
         if log.stat().st_size > LOG_LIMIT:
-            log.replace(log.with_suffix(".log.1"))
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)

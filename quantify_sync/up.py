@@ -25,10 +25,10 @@ from quantify_sync.progress import (
     read_progress,
 )
 from quantify_sync.stack import running_stack
-from quantify_sync.supervisor import put_aside
 from shared.catalogue.session import Catalogue
 from shared.errors import QuantifySyncError
-from shared.logs import FORMAT, OneLine
+from shared.logfile import RotatingFile
+from shared.logs import formatter
 from shared.urls import without_password
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run_stack(
     """
     log = settings.data_dir / "logs" / "up.log"
     with (
-        _logging_to(log),
+        _logging_to(log, settings),
         _stop_asked() as stop,
         running_stack(settings, config) as stack,
     ):
@@ -252,12 +252,10 @@ def _places(settings: Settings, config: Path, stack: Stack) -> dict[str, str]:
 
 
 @contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
+def _logging_to(path: Path, settings: Settings) -> Iterator[None]:
     """Keep the records of this process out of what it shows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    put_aside(path)
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(OneLine(FORMAT))
+    handler = RotatingFile(path)
+    handler.setFormatter(formatter(settings))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -115,6 +115,11 @@ class Settings(BaseSettings):
     metrics_port, metrics_host
         Where this process tells Prometheus of itself; port 0 for nowhere. Each process
         of a machine needs a port of its own.
+    log_file
+        Where this process logs, instead of to standard error; it is rotated. On
+        Windows, each process needs a file of its own.
+    log_json
+        Log as JSON, one object a line.
     """
 
     model_config = SettingsConfigDict(
@@ -122,6 +127,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
+        hide_input_in_errors=True,  # a part of an address may be a password
     )
     data_dir: Directory = Field(default_factory=default_data_dir)
     broker: str = DEFAULT_BROKER
@@ -132,6 +138,8 @@ class Settings(BaseSettings):
     timings: Timings = Timings()
     metrics_port: int = Field(default=0, ge=0, le=MAX_PORT)
     metrics_host: str = "127.0.0.1"
+    log_file: Directory | None = None
+    log_json: bool = False
 
     # None of these repeats the value: what is no URL can't be cleaned of passwords.
 

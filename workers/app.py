@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from celery.signals import (
+    celeryd_init,
     setup_logging,
     task_rejected,
     task_unknown,
@@ -31,7 +32,15 @@ app.Task.Strategy = "workers.duties:plain_only"
 
 @setup_logging.connect
 def _set_up_logging(**_: Any) -> None:
-    set_up_logging()
+    set_up_logging(_settings)
+
+
+@celeryd_init.connect
+def _begin_in_the_log(instance: Any, **_: Any) -> None:
+    """Log from the first line on; print no banner among lines that a program reads."""
+    set_up_logging(_settings)
+    if _settings.log_json:
+        instance.quiet = True
 
 
 @worker_init.connect

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator  # noqa: TC003 - Celery looks at annotations
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import answers, broker, events, presence, queues, refusals
 from shared.errors import PermanentError, QuantifySyncError, TransientError
+from shared.logs import about
 from shared.sources import SOURCE_NAME
+from shared.urls import without_password
 from shared.version import installed_version
 from workers import announcements, upload
 from workers.app import app
@@ -63,9 +66,8 @@ def upload_dataset(message: dict[str, Any]) -> None:
     with _answering(message) as place:
         announcement = events.parse(events.Announcement, message)
         presence.clear_queued(place.redis, announcement.source, [announcement.tuid])
-        source, tuid = announcement.source, announcement.tuid
         result = upload.upload(place, announcement)
-        logger.info("%s %s: %s", source, tuid, result.value)
+        logger.info("Upload: %s", result.value)
 
 
 @app.task(name=queues.UPLOAD_FOUND)
@@ -79,7 +81,7 @@ def upload_found(message: dict[str, Any]) -> None:
         for seen in found.items:
             outcome = outcomes[seen.tuid]
             if isinstance(outcome, upload.Result):
-                logger.info("%s %s: %s", found.source, seen.tuid, outcome.value)
+                logger.info("Upload: %s", outcome.value, extra={"tuid": seen.tuid})
                 continue
             one = {"source": found.source, **seen.model_dump(mode="json")}
             with _answering(one):
@@ -92,7 +94,7 @@ def follow(self: Task, message: dict[str, Any]) -> None:
     from workers.live.desk import this_desk  # noqa: PLC0415 - only live workers need HDF5
 
     try:
-        with broker.reaching(app.conf.broker_url):
+        with about(*_subject(message)), broker.reaching(app.conf.broker_url):
             announcement = events.parse(events.Announcement, message)
             this_desk().follow(announcement, tell=_telling(self))
     except QuantifySyncError as error:
@@ -121,24 +123,25 @@ def _telling(task: Task) -> Callable[[Progress], None]:
 @contextmanager
 def _answering(message: Any) -> Iterator[Workplace]:
     """Turn errors into answers: the task itself never fails, and never retries."""
-    place = this_workplace()
-    try:
-        with broker.reaching(place.settings.broker):
-            yield place
-    except TransientError as error:
-        logger.warning("%s; it will be announced again", error)
-        _count(place, message, error)
-    except PermanentError as error:
-        logger.error("%s", error)  # noqa: TRY400 - the message says it all
-        _count(place, message, error)
-        _refuse(place, message, str(error))
-    except OSError as error:
-        logger.warning("A drive or the network failed (%s); tried again", error)
-        _count(place, message, error)
-    except Exception as error:
-        logger.exception("An upload failed for a reason that nobody thought of")
-        _count(place, message, error)
-        _refuse(place, message, f"{type(error).__name__}: {error}")
+    with about(*_subject(message)):
+        place = this_workplace()
+        try:
+            with broker.reaching(place.settings.broker):
+                yield place
+        except TransientError as error:
+            logger.warning("%s; it will be announced again", error)
+            _count(place, message, error)
+        except PermanentError as error:
+            logger.error("%s", error)  # noqa: TRY400 - the message says it all
+            _count(place, message, error)
+            _refuse(place, message, str(error))
+        except OSError as error:
+            logger.warning("A drive or the network failed (%s); tried again", error)
+            _count(place, message, error)
+        except Exception as error:
+            logger.exception("An upload failed for a reason that nobody thought of")
+            _count(place, message, error)
+            _refuse(place, message, f"{type(error).__name__}: {error}")
 
 
 def _count(place: Workplace, message: Any, error: Exception) -> None:
@@ -148,6 +151,7 @@ def _count(place: Workplace, message: Any, error: Exception) -> None:
 
 def _refuse(place: Workplace, message: Any, error: str) -> None:
     """Answer `failed` for each dataset that a message names, else count it."""
+    error = without_password(error)  # of a library, it may name an address
     named = list(_named(message))
     for source, seen in named:
         answers.fail(
@@ -160,6 +164,17 @@ def _refuse(place: Workplace, message: Any, error: str) -> None:
         )
     if not named:
         refusals.count(place.redis, error)
+
+
+def _subject(message: Any) -> tuple[str | None, str | None]:
+    """Tell which source, and which dataset if it is one, a message is about."""
+    named = list(islice(_named(message), 2))
+    match named:
+        case [(source, seen)]:
+            return source, seen.tuid
+        case [(source, _), _]:
+            return source, None
+    return None, None
 
 
 def _named(message: Any) -> Iterator[tuple[str, Named]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,25 @@ MetricsHost = Annotated[
         show_default=False,
     ),
 ]
+
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Log into this file, which is rotated, instead of to standard error.",
+        show_default=False,
+    ),
+]
+LogJson = Annotated[
+    bool, typer.Option("--log-json", help="Log as JSON, one object a line.")
+]
+
+
+def wish_logs(log_file: Path | None, *, log_json: bool) -> None:
+    """Put options where the configuration is read, by child processes too."""
+    if log_file:
+        os.environ[f"{PREFIX}LOG_FILE"] = str(log_file.expanduser().absolute())
+    if log_json:
+        os.environ[f"{PREFIX}LOG_JSON"] = "true"
 
 
 def wish_metrics(port: int | None, host: str | None) -> None:

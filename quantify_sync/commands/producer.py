@@ -10,8 +10,11 @@ import typer
 
 from quantify_sync.commands.arguments import with_sources
 from quantify_sync.commands.options import (
+    LogFile,
+    LogJson,
     MetricsHost,
     MetricsPort,
+    wish_logs,
     wish_metrics,
 )
 from shared.errors import ConfigurationError
@@ -45,6 +48,8 @@ def producer(
     source: Sources = None,
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = None,
+    log_file: LogFile = None,
+    log_json: LogJson = False,
 ) -> None:
     """Run the producer alone: it watches the sources and announces what changes."""
     from producer.service import run_producer  # noqa: PLC0415 - --help stays fast
@@ -53,9 +58,10 @@ def producer(
 
     if context.invoked_subcommand:
         return
-    set_up_logging()
     wish_metrics(metrics_port, metrics_host)
+    wish_logs(log_file, log_json=log_json)
     settings = load_settings()
+    set_up_logging(settings)
     if not settings.sources:
         raise ConfigurationError(
             "There is nothing to watch: add a source with 'quantify-sync sources add'."

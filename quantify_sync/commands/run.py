@@ -13,8 +13,11 @@ import typer
 from quantify_sync.commands.arguments import read_folder
 from quantify_sync.commands.options import (
     PREFIX,
+    LogFile,
+    LogJson,
     MetricsHost,
     MetricsPort,
+    wish_logs,
     wish_metrics,
 )
 from shared.errors import ConfigurationError
@@ -78,6 +81,7 @@ def up(
         ),
     ] = None,
     once: Once = False,
+    log_json: LogJson = False,
 ) -> None:
     """Sync a Quantify directory: everything on this machine, with one command.
 
@@ -92,6 +96,7 @@ def up(
     from shared.sources import check_directory  # noqa: PLC0415 - as above
 
     config = config_path().absolute()
+    wish_logs(None, log_json=log_json)
     if broker:
         os.environ[f"{PREFIX}BROKER"] = broker
     if directory is not None:
@@ -181,11 +186,14 @@ def worker(
     ] = "worker",
     metrics_port: MetricsPort = None,
     metrics_host: MetricsHost = None,
+    log_file: LogFile = None,
+    log_json: LogJson = False,
 ) -> None:
     """Run a worker alone, the same as 'celery -A workers.app worker'."""
     from shared.queues import LIVE  # noqa: PLC0415 - --help stays fast
 
     wish_metrics(metrics_port, metrics_host)
+    wish_logs(log_file, log_json=log_json)
     with _installed("worker"):
         from workers.app import app  # noqa: PLC0415 - extra [worker]
     if pool not in POOLS:

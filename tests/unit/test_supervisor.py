@@ -170,10 +170,22 @@ def test_a_killed_supervisor_leaves_no_process(tmp_path):
     wait_for(lambda: not runs(pid))
 
 
-def test_a_long_log_is_put_aside(supervisor, make_child, monkeypatch):
+def test_a_long_log_is_put_aside_while_its_process_writes(
+    supervisor, make_child, monkeypatch, tmp_path
+):
     monkeypatch.setattr(module, "LOG_LIMIT", 10)
-    child = make_child("print('new')")
-    child.log.write_text("old and long enough")
-    supervisor.add(child)
-    wait_for(lambda: child.log.exists() and child.last_words() == "new")
-    assert child.log.with_suffix(".log.1").read_text() == "old and long enough"
+    code = (
+        "import pathlib, time; print('old and long enough', flush=True)\n"
+        f"while not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.02)\n"
+        "print('new', flush=True); time.sleep(600)"
+    )
+    child = supervisor.add(make_child(code))
+    pid = child.pid
+    wait_for(lambda: child.last_words() == "old and long enough")
+
+    supervisor.tick()
+    (tmp_path / "go").touch()
+
+    wait_for(lambda: child.log.read_text() == "new\n")
+    assert child.log.with_suffix(".log.1").read_text() == "old and long enough\n"
+    assert child.pid == pid

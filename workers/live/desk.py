@@ -18,6 +18,7 @@ from shared.broker import reaching
 from shared.errors import NotFoundError, QuantifySyncError, TransientError
 from shared.events import Announcement, parse
 from shared.fingerprint import DATASET_FILE
+from shared.logs import about
 from workers import announcements, upload
 from workers.container import find_container, find_moved
 from workers.live.folder import Memory, RunFolder, run_folders
@@ -221,12 +222,13 @@ class Desk:
         presence.clear_follow(redis, source, tuid)
 
     def _follow_again(self, memory: Memory) -> None:
-        try:
-            source = self._place.settings.source(memory.source)
-            message = last_announcement(source, memory)
-            announcements.send_follow(self._app, message, source.queue)
-        except QuantifySyncError as error:
-            logger.info("A run is not taken up again: %s", error)
+        with about(memory.source, memory.tuid):
+            try:
+                source = self._place.settings.source(memory.source)
+                message = last_announcement(source, memory)
+                announcements.send_follow(self._app, message, source.queue)
+            except QuantifySyncError as error:
+                logger.info("A run is not taken up again: %s", error)
 
     def _finish(self, source: Source, memory: Memory) -> None:
         """Have the dataset stored; what only this machine has, it stores itself."""
@@ -235,7 +237,7 @@ class Desk:
         except NotFoundError as error:
             logger.info("%s", error)
             return
-        logger.info("%s %s has ended: %s", source.name, memory.tuid, last.ended)
+        logger.info("The run has ended: %s", last.ended)
         if memory.damaged:
             upload.upload(self._place, last)
         else:

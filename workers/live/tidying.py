@@ -19,6 +19,7 @@ from shared.errors import (
 )
 from shared.events import Announcement
 from shared.fingerprint import DATASET_FILE, list_container
+from shared.logs import about
 from shared.names import to_wire
 from workers import upload
 from workers.container import find_container, find_moved
@@ -56,7 +57,8 @@ def tidy(place: Workplace) -> None:
         try:
             with folder.locked() as ours:
                 if ours and (memory := folder.recall()):
-                    _tidy_one(place, folder, memory)
+                    with about(memory.source, memory.tuid):
+                        _tidy_one(place, folder, memory)
         except TransientError:
             raise
         except Exception:
@@ -121,7 +123,7 @@ def _conclude(place: Workplace, folder: RunFolder, memory: Memory) -> None:
         try:
             replicator.conclude(ended)
         except PermanentError as error:
-            logger.info("%s has no replica: %s", memory.tuid, error)
+            logger.info("It has no replica: %s", error)
             folder.remember(memory.model_copy(update={"ended": ended}))
 
 
@@ -171,4 +173,4 @@ def _store(place: Workplace, memory: Memory) -> None:
         source = place.settings.source(memory.source)
         upload.upload(place, last_announcement(source, memory))
     except QuantifySyncError as error:
-        logger.info("%s is stored later: %s", memory.tuid, error)
+        logger.info("It is stored later: %s", error)
