@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from quantify_sync.client import get, open_dataset, search, show
+    from quantify_sync.client import annotate, get, open_dataset, search, show
     from quantify_sync.live import LiveRun, open_live
     from quantify_sync.sources import SyncSources
 
 __all__ = [
     "LiveRun",
     "SyncSources",
+    "annotate",
     "get",
     "open_dataset",
     "open_live",
@@ -26,6 +27,7 @@ __all__ = [
 _HOMES = {
     "LiveRun": "quantify_sync.live",
     "SyncSources": "quantify_sync.sources",
+    "annotate": "quantify_sync.client",
     "get": "quantify_sync.client",
     "open_dataset": "quantify_sync.client",
     "open_live": "quantify_sync.live",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from quantify_sync.finding import find_record, iter_datasets
+from quantify_sync.noting import user_name, write_note
 from quantify_sync.place import Place
 from quantify_sync.restoring import default_directory, restore_files
 from quantify_sync.when import aware, parse_when
@@ -21,7 +22,7 @@ from shared.errors import (
 from shared.fingerprint import DATASET_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import xarray as xr
@@ -89,6 +90,8 @@ def search(
     until: datetime | str | None = None,
     state: str | None = None,
     name: str | None = None,
+    query: str | None = None,
+    starred: bool | None = None,
     source: str | None = None,
     limit: int | None = None,
     settings: Settings | None = None,
@@ -108,6 +111,11 @@ def search(
         "found", "live", "complete", "synced" or "failed".
     name
         Pattern as of a shell for the whole name, upper and lower case alike.
+    query
+        Words that name, tags, attributes, settings or note have, each by its
+        beginning: "rabi q3", "dac0 0.25".
+    starred
+        Whether somebody gave it a star.
     limit
         At most so many.
     settings
@@ -140,6 +148,8 @@ def search(
                 until=latest,
                 state=wanted,
                 name=name,
+                query=query,
+                starred=starred,
                 source=source,
                 limit=limit,
             )
@@ -164,6 +174,62 @@ def show(
     """
     with Place(settings) as place:
         return find_record(place, tuid_or_id, source=source)
+
+
+def annotate(
+    tuid_or_id: str,
+    *,
+    star: bool | None = None,
+    comment: str | None = None,
+    add_tags: Sequence[str] = (),
+    remove_tags: Sequence[str] = (),
+    source: str | None = None,
+    settings: Settings | None = None,
+) -> DatasetRecord:
+    """Say something of a dataset: what is None stays as it was.
+
+    Parameters
+    ----------
+    tuid_or_id
+        A TUID, or the id of the catalogue's row.
+    star
+        Mark it, or take the mark away.
+    comment
+        Any text in place of the one before; empty text removes it.
+    add_tags, remove_tags
+        Tags of one's own, beside those of the file.
+    source
+        Where to look, if several sources have the TUID.
+    settings
+        The configuration; by default the one of this machine.
+
+    Returns
+    -------
+    DatasetRecord
+        As it is now; `note` tells what was said, by whom and when.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such dataset, or no catalogue yet.
+    RefusedValueError
+        A tag or the comment is too long, or there are too many tags.
+    PermanentError
+        Several sources have the TUID and `source` is None.
+    CatalogueUnavailableError
+        The catalogue does not answer.
+    """
+    with Place(settings) as place:
+        record = find_record(place, tuid_or_id, source=source)
+        return write_note(
+            place,
+            record.id,
+            by=user_name(),
+            star=star,
+            comment=comment,
+            add_tags=add_tags,
+            remove_tags=remove_tags,
+        )
 
 
 def get(

@@ -74,6 +74,8 @@ def iter_datasets(
     until: datetime | None = None,
     state: State | None = None,
     name: str | None = None,
+    query: str | None = None,
+    starred: bool | None = None,
     limit: int | None = None,
 ) -> Iterator[DatasetSummary]:
     """Go through the datasets that match, the newest first, a page at a time.
@@ -84,7 +86,7 @@ def iter_datasets(
         Where to look.
     limit
         At most so many.
-    set_up, source, tag, since, until, state, name
+    set_up, source, tag, since, until, state, name, query, starred
         As of `shared.catalogue.search.search`.
 
     Yields
@@ -113,6 +115,8 @@ def iter_datasets(
                 until=until,
                 state=state,
                 name=name,
+                query=query,
+                starred=starred,
                 limit=size,
             )
         yield from (dataset for dataset in page if dataset.id not in given)

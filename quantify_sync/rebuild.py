@@ -14,6 +14,7 @@ from shared.catalogue.queries import changed_rows
 from shared.catalogue.rows import to_record
 from shared.errors import DamagedFileError, NotFoundError
 from shared.models import Model
+from workers.settings import index_settings
 from workers.sidecar import read_sidecar, sidecar_keys, write_sidecars
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def rebuild(place: Place, *, on_dataset: Callable[[], None] = lambda: None) -> R
                 kept += 1
                 moved += _move(session, record, here.store)
             now = to_record(session.get_one(Dataset, record.id))
+        index_settings(catalogue, store, here)
         if now.store == here.store != record.store:
             write_sidecars(catalogue, store, [now])
     epoch = _settle(place, renew=restored > 0)

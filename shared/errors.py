@@ -16,6 +16,7 @@
         ├── UnknownSourceError
         ├── OutsideRootError
         ├── NotFoundError
+        ├── RefusedValueError
         ├── DamagedFileError
         ├── NotConvertibleError
         └── ChecksumError
@@ -80,6 +81,10 @@ class OutsideRootError(PermanentError):
 
 class NotFoundError(PermanentError):
     """There is no such dataset, file or object."""
+
+
+class RefusedValueError(PermanentError):
+    """Somebody asked for something with a value that can't be taken."""
 
 
 class DamagedFileError(PermanentError):

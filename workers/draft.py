@@ -162,10 +162,17 @@ class Draft:
             created_at=self.known.created_at if self.known else now,
             updated_at=now,
             stored_at=now,
+            note=self.known.note if self.known else None,
             files=tuple(self._manifest(kept)),
             history=self.known.history if self.known else (),
             **self._described(description, kept),
         )
+
+    @property
+    def settings(self) -> str | None:
+        """Words of the instruments' settings; None where no snapshot was read."""
+        read = (stored.settings for stored in self._stored.values())
+        return next((words for words in read if words is not None), None)
 
     @property
     def _prefix(self) -> str:

@@ -23,6 +23,7 @@ from shared.fingerprint import DATASET_FILE
 from shared.names import below
 from shared.storekeys import object_key
 from workers.live.accepted import AcceptedBytes
+from workers.quantify.instruments import SNAPSHOT_FILES, settings_words
 from workers.quantify.snapshot import snapshot_of, with_file_snapshot
 
 if TYPE_CHECKING:
@@ -65,11 +66,14 @@ class Stored:
         What the file says of its dataset, for `dataset.hdf5`.
     defects
         What is wrong with it.
+    settings
+        Words of the instruments' settings, for a snapshot that was read.
     """
 
     records: tuple[FileRecord, ...] = ()
     description: Description | None = None
     defects: tuple[Defect, ...] = ()
+    settings: str | None = None
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,9 @@ class FileKeeper:
                 detail = "It changed each time it was read: stored as it was last read."
                 record = record.model_copy(update={"marks": ("changing",)})
                 return Stored((record,), defects=(_defect(entry, "changing", detail),))
+            if entry.path in SNAPSHOT_FILES:
+                words = settings_words(entry.path, copy.open())
+                return Stored((record,), settings=words)
             return self._converted(record, copy)
 
     def _put_copy(self, path: str, copy: Copy) -> FileRecord:

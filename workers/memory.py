@@ -16,6 +16,7 @@ from shared.catalogue.records import FileStatus, HistoryRecord
 from shared.errors import ConflictError, DamagedFileError, NotFoundError
 from shared.storekeys import dataset_prefix, sidecar_key
 from shared.tuid import TUID_LENGTH, dataset_id
+from workers.settings import index_settings
 from workers.sidecar import read_sidecar
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class StoreMemory:
                     "again."
                 )
             rows = queries.records(session, self._source, [tuid])
+        index_settings(self._place.catalogue, self._place.store, record)
         return rows[tuid][0]
 
     def _prefixes(self, tuid: str) -> list[str]:
@@ -122,6 +124,7 @@ def _merged(known: DatasetRecord, told: DatasetRecord) -> DatasetRecord:
         at=datetime.now(UTC), version=version, state=told.state, event=RECALLED
     )
     lines = {(one.at, one.version): one for one in (*known.history, *told.history)}
+    notes = [one.note for one in (known, told) if one.note is not None]
     broken = {(f.path, f.key) for f in known.files if f.status is FileStatus.BROKEN}
     files = [
         file.model_copy(update={"status": FileStatus.BROKEN})
@@ -135,6 +138,7 @@ def _merged(known: DatasetRecord, told: DatasetRecord) -> DatasetRecord:
             "version": version,
             "fingerprint": known.fingerprint and told.fingerprint,
             "files": (*files, *(f for f in known.files if f.path not in paths)),
+            "note": max(notes, key=lambda note: note.at, default=None),
             "history": (*(lines[key] for key in sorted(lines)), line),
         }
     )

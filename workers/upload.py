@@ -159,12 +159,15 @@ class _Ready(NamedTuple):
         Whether the sidecar in the store is that of `known`.
     unchanged
         Whether the catalogue says all that `record` says.
+    settings
+        Words of the instruments' settings, if they were read.
     """
 
     record: DatasetRecord
     known: DatasetRecord | None
     described: bool
     unchanged: bool
+    settings: str | None = None
 
 
 class _Batch:
@@ -263,7 +266,11 @@ class _Batch:
             return None
         record = draft.record(listing)
         return _Ready(
-            record, known, described, known is not None and _alike(known, record)
+            record,
+            known,
+            described,
+            known is not None and _alike(known, record),
+            draft.settings,
         )
 
     def _is_stored(
@@ -330,6 +337,7 @@ class _Batch:
                 one.record,
                 one.known.version if one.known else None,
                 _event(one.record, one.known),
+                one.settings,
             )
             for one in ready
         ]

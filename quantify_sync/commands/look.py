@@ -1,4 +1,4 @@
-"""`ls`, `show`, `get`, `status`: look at what is stored, and fetch it."""
+"""`ls`, `show`, `note`, `get`, `status`: look at what is stored, and fetch it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(ls)
     app.command()(show)
+    app.command()(note)
     app.command()(get)
     app.command()(status)
 
 
 def ls(
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WORDS",
+            help="Words of name, tags, attributes, settings, comment: rabi q3.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     set_up: Annotated[
         str | None, typer.Option(help="Only this set-up.", show_default=False)
@@ -71,6 +80,9 @@ def ls(
             show_default=False,
         ),
     ] = None,
+    starred: Annotated[
+        bool, typer.Option("--starred", help="Only datasets with a star.")
+    ] = False,
     limit: Annotated[
         int | None, typer.Option(help="At most so many.", min=1, show_default=False)
     ] = None,
@@ -87,6 +99,8 @@ def ls(
         until=until,
         state=state,
         name=name,
+        query=" ".join(query) if query else None,
+        starred=True if starred else None,
         source=source,
         limit=limit,
     )
@@ -110,6 +124,42 @@ def show(tuid: Tuid, *, source: SourceOption = None, json: Json = False) -> None
         output.print_json(record)
     else:
         print_record(record)
+
+
+def note(
+    tuid: Tuid,
+    *,
+    star: Annotated[
+        bool | None,
+        typer.Option("--star/--no-star", help="Mark it.", show_default=False),
+    ] = None,
+    comment: Annotated[
+        str | None,
+        typer.Option(help="In place of the one before; '' removes it."),
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="Add a tag of your own.")
+    ] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="Remove one.")] = None,
+    source: SourceOption = None,
+    json: Json = False,
+) -> None:
+    """Give a dataset a star, a comment, tags; without options, tell what it has."""
+    from quantify_sync import client, output  # noqa: PLC0415 - slow to import
+    from quantify_sync.commands.record_view import note_line  # noqa: PLC0415
+
+    record = client.annotate(
+        tuid,
+        star=star,
+        comment=comment,
+        add_tags=tag or (),
+        remove_tags=untag or (),
+        source=source,
+    )
+    if json:
+        output.print_json(record)
+    else:
+        output.print_line(f"{record.alt_uid}: {note_line(record.note) or 'no note'}")
 
 
 def get(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from shared.catalogue.records import DatasetRecord, DatasetSummary
+    from shared.catalogue.records import DatasetRecord, DatasetSummary, Note
 
 
 def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
@@ -24,12 +24,12 @@ def datasets_table(datasets: Sequence[DatasetSummary]) -> Table:
     for dataset in datasets:
         cells = (
             dataset.alt_uid,
-            dataset.name,
+            f"\N{BLACK STAR} {dataset.name}" if _has_star(dataset) else dataset.name,
             *((dataset.source,) if where else ()),
             dataset.set_up,
             dataset.state,
             _points(dataset),
-            ", ".join(dataset.tags),
+            ", ".join((*dataset.tags, *(dataset.note.tags if dataset.note else ()))),
             len(dataset.defects) or None,
         )
         made.add_row(*map(output.cell, cells))
@@ -54,6 +54,24 @@ def print_record(record: DatasetRecord) -> None:
     output.print_table(made)
 
 
+def note_line(note: Note | None) -> str:
+    """Give a note in one line; empty if there is nothing to tell."""
+    if note is None:
+        return ""
+    parts = (
+        "\N{BLACK STAR}" if note.star else "",
+        note.comment,
+        ", ".join(note.tags),
+    )
+    said = "  ".join(part for part in parts if part)
+    when = note.at.astimezone().isoformat(sep=" ", timespec="minutes")
+    return f"{said}  ({note.by}, {when})" if said else ""
+
+
+def _has_star(dataset: DatasetSummary) -> bool:
+    return dataset.note is not None and dataset.note.star
+
+
 def _points(dataset: DatasetSummary) -> str | None:
     if dataset.points is None:
         return None
@@ -76,6 +94,7 @@ def _print_facts(record: DatasetRecord) -> None:
         "format": record.format,
         "points": _points(record),
         "tags": ", ".join(record.tags),
+        "note": note_line(record.note),
         "folder": record.folder,
         "store": f"{record.store}/{record.prefix}",
         "error": record.error,

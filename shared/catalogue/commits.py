@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from sqlalchemy import Table, bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from shared.catalogue.models import Dataset, File, History, Tag
+from shared.catalogue.models import Dataset, File, History, SearchText, Tag
 from shared.catalogue.records import DatasetRecord, HistoryRecord
 from shared.catalogue.rows import (
     dataset_values,
@@ -22,6 +22,7 @@ from shared.catalogue.rows import (
     tag_values,
     to_record,
 )
+from shared.catalogue.words import searched_words
 from shared.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _DATASET = cast("Table", Dataset.__table__)
 _TAG = cast("Table", Tag.__table__)
 _FILE = cast("Table", File.__table__)
 _HISTORY = cast("Table", History.__table__)
+_SEARCH = cast("Table", SearchText.__table__)
 
 
 class Commit(NamedTuple):
@@ -49,11 +51,14 @@ class Commit(NamedTuple):
         `version` of the row that `record` was made from; None if there was no row.
     event
         What happened, for the history: "stored", "failed", "re-opened", …
+    settings
+        Words of the instruments' settings; None leaves those that are there.
     """
 
     record: DatasetRecord
     read_version: int | None
     event: str
+    settings: str | None = None
 
 
 def commit(
@@ -91,16 +96,73 @@ def commit(
         _update_dataset(connection, dataset_values(record), one.read_version)
         for table in (_TAG, _FILE):
             connection.execute(delete(table).where(table.c.dataset_id == record.id))
-    _insert(connection, _TAG, (tag_values(r.id, r.tags) for r in written))
+    _insert(connection, _TAG, (tag_values(r) for r in written))
     _insert(
         connection, _FILE, ([file_values(r.id, f) for f in r.files] for r in written)
     )
     _insert(
         connection, _HISTORY, ([history_values(r.id, r.history[-1])] for r in written)
     )
+    write_words(session, [(one.record, one.settings) for one in commits])
     # Rows that this session read before are not what the tables hold now.
     session.expire_all()
     return written
+
+
+def write_words(
+    session: Session, datasets: Sequence[tuple[DatasetRecord, str | None]]
+) -> None:
+    """Write what datasets are found by, where that changed.
+
+    Parameters
+    ----------
+    session
+        In which the datasets' rows are.
+    datasets
+        Each with the words of its instruments' settings; None leaves those that are
+        there.
+    """
+    connection = session.connection()
+    known = {
+        row.dataset_id: row
+        for row in connection.execute(
+            select(_SEARCH.c.dataset_id, _SEARCH.c.words, _SEARCH.c.settings).where(
+                _SEARCH.c.dataset_id.in_([record.id for record, _ in datasets])
+            )
+        )
+    }
+    new: list[dict[str, Any]] = []
+    for record, settings in datasets:
+        words = searched_words(record)
+        there = known.get(record.id)
+        if there is None:
+            new.append({"dataset_id": record.id, "words": words, "settings": settings})
+            continue
+        kept = there.settings if settings is None else settings
+        if (there.words, there.settings) != (words, kept):
+            connection.execute(
+                update(_SEARCH)
+                .where(_SEARCH.c.dataset_id == record.id)
+                .values(words=words, settings=kept)
+            )
+    _insert(connection, _SEARCH, [new])
+
+
+def has_settings(session: Session, dataset_id: str) -> bool:
+    """Whether somebody has looked for a dataset's settings."""
+    known = session.scalar(
+        select(_SEARCH.c.settings).where(_SEARCH.c.dataset_id == dataset_id)
+    )
+    return known is not None
+
+
+def write_settings(session: Session, dataset_id: str, settings: str) -> None:
+    """Write the words of a dataset's settings."""
+    session.connection().execute(
+        update(_SEARCH)
+        .where(_SEARCH.c.dataset_id == dataset_id)
+        .values(settings=settings)
+    )
 
 
 def _stamped(one: Commit, now: datetime, worker: str | None) -> DatasetRecord:

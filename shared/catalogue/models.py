@@ -81,6 +81,12 @@ class Dataset(Base):
     ----------
     name_folded
         `name` as `folded` gives it, so that both databases search alike.
+    name_sorted
+        Its first 255 characters, which an index can hold.
+    points_sorted
+        `points`, -1 for none: databases differ in where they put NULL.
+    starred
+        Whether its note has a star.
     sidecar_version
         `version` of the row that `quantify-sync.json` in the store was written from.
     """
@@ -92,6 +98,10 @@ class Dataset(Base):
         Index("ix_dataset_set_up_collected", "set_up", "collected", "id"),
         Index("ix_dataset_source_collected", "source", "collected", "id"),
         Index("ix_dataset_state_collected", "state", "collected", "id"),
+        Index("ix_dataset_starred_collected", "starred", "collected", "id"),
+        Index("ix_dataset_name_sorted", "name_sorted", "id"),
+        Index("ix_dataset_points_sorted", "points_sorted", "id"),
+        Index("ix_dataset_updated_at", "updated_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(String(UUID_CHARACTERS), primary_key=True)
@@ -99,6 +109,7 @@ class Dataset(Base):
     alt_uid: Mapped[str] = mapped_column(String(NAME_CHARACTERS), index=True)
     name: Mapped[str]
     name_folded: Mapped[str]
+    name_sorted: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     set_up: Mapped[str] = mapped_column(String(NAME_CHARACTERS))
     scope: Mapped[str | None]
     collected: Mapped[datetime]
@@ -118,7 +129,10 @@ class Dataset(Base):
     defects: Mapped[list[Any]]
     format: Mapped[str | None]
     points: Mapped[int | None] = mapped_column(BigInteger)
+    points_sorted: Mapped[int] = mapped_column(BigInteger)
     filled: Mapped[int | None] = mapped_column(BigInteger)
+    note: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    starred: Mapped[bool]
     error: Mapped[str | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -133,7 +147,10 @@ class Dataset(Base):
 
 
 class Tag(Base):
-    """A dataset's tag, for searching; `Dataset.tags` keeps them whole and in order."""
+    """A dataset's tag, of its file or its note, for searching.
+
+    `Dataset.tags` and `Dataset.note` keep them whole and in order.
+    """
 
     __tablename__ = "tag"
 
@@ -141,6 +158,34 @@ class Tag(Base):
     dataset_id: Mapped[str] = mapped_column(
         ForeignKey("dataset.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+
+
+class SearchText(Base):
+    """The words that a dataset is found by: see `shared.catalogue.words`.
+
+    On SQLite triggers keep a full-text index of it in step, on PostgreSQL a generated
+    column does; both are made by the migration.
+
+    Attributes
+    ----------
+    number
+        The row's number in the full-text index.
+    words
+        Of name, tags, attributes and note.
+    settings
+        Of the instruments' settings; None if nobody has looked for any yet.
+    """
+
+    __tablename__ = "search_text"
+
+    number: Mapped[int] = mapped_column(
+        _BigCounter, primary_key=True, autoincrement=True
+    )
+    dataset_id: Mapped[str] = mapped_column(
+        ForeignKey("dataset.id", ondelete="CASCADE"), unique=True
+    )
+    words: Mapped[str]
+    settings: Mapped[str | None]
 
 
 class File(Base):

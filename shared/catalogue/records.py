@@ -9,9 +9,15 @@ from __future__ import annotations
 import math
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue, model_validator
+from pydantic import (
+    AwareDatetime,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
 
 from shared.models import Model
 
@@ -21,6 +27,16 @@ if TYPE_CHECKING:
 # PostgreSQL refuses NUL in text, and lone surrogates are no UTF-8.
 _NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+COMMENT_CHARACTERS = 20_000
+"""Of a note: some pages."""
+NOTE_TAGS = 100
+"""Of a note."""
+NoteTag = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
+]
+"""A tag that a user gives: no longer than what is compared of tags."""
 
 
 class State(StrEnum):
@@ -120,6 +136,28 @@ class HistoryRecord(_StorableModel):
     worker: str | None = None
 
 
+class Note(_StorableModel):
+    """What users say of a dataset.
+
+    Attributes
+    ----------
+    star
+        Whether somebody marked it.
+    comment
+        Any text.
+    tags
+        The users' own, beside those of the file.
+    by, at
+        Who changed it last, and when.
+    """
+
+    star: bool = False
+    comment: str = Field(default="", max_length=COMMENT_CHARACTERS)
+    tags: tuple[NoteTag, ...] = Field(default=(), max_length=NOTE_TAGS)
+    by: str
+    at: AwareDatetime
+
+
 class DatasetSummary(_StorableModel):
     """A dataset's row, without its files and history.
 
@@ -145,6 +183,8 @@ class DatasetSummary(_StorableModel):
         Grows by one with each commit; 0 before the first.
     points, filled
         Number of points, and index of the last one measured plus 1.
+    note
+        What users say of it; None if nobody did.
     """
 
     id: str
@@ -169,6 +209,7 @@ class DatasetSummary(_StorableModel):
     format: str | None = None
     points: int | None = None
     filled: int | None = None
+    note: Note | None = None
     error: str | None = None
     created_at: AwareDatetime
     updated_at: AwareDatetime

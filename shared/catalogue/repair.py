@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 
-from shared.catalogue.commits import insert_datasets
-from shared.catalogue.models import Dataset, File, History, Tag
+from shared.catalogue.commits import insert_datasets, write_words
+from shared.catalogue.models import Dataset, File, History, SearchText, Tag
 from shared.catalogue.queries import changed_rows
 from shared.catalogue.records import FileStatus, HistoryRecord, State
 from shared.catalogue.rows import (
@@ -153,16 +153,20 @@ def restore(
     )
     if known is not None and known >= record.version:
         return False
+    settings = session.scalar(
+        select(SearchText.settings).where(SearchText.dataset_id == record.id)
+    )
     session.execute(delete(Dataset).where(Dataset.id == record.id))
     values = dataset_values(record)
     described = record.version if sidecar_version is None else sidecar_version
     insert_datasets(session, [values | {"sidecar_version": described}])
     for table, rows in (
-        (Tag, tag_values(record.id, record.tags)),
+        (Tag, tag_values(record)),
         (File, [file_values(record.id, file) for file in record.files]),
         (History, [history_values(record.id, line) for line in record.history]),
     ):
         if rows:
             session.execute(insert(table), rows)
+    write_words(session, [(record, settings)])
     session.expire_all()
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from shared.catalogue.records import (
     FileRecord,
     HistoryRecord,
 )
+from shared.catalogue.words import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,7 +48,12 @@ def dataset_values(record: DatasetSummary) -> dict[str, Any]:
     # SQLAlchemy's JSON columns hold lists, which tuples would not compare equal to.
     for name in ("tags", "variables", "defects"):
         values[name] = list(values[name])
+    note = record.note
+    values["note"] = note.model_dump(mode="json") if note else None
+    values["starred"] = note is not None and note.star
     values["name_folded"] = folded(record.name)
+    values["name_sorted"] = values["name_folded"][:NAME_CHARACTERS]
+    values["points_sorted"] = -1 if record.points is None else record.points
     values["utc_offset_minutes"] = record.utc_offset_minutes
     return values
 
@@ -68,20 +73,16 @@ def history_values(dataset_id: str, event: HistoryRecord) -> dict[str, Any]:
     return {**event.model_dump(), "dataset_id": dataset_id}
 
 
-def tag_values(dataset_id: str, tags: Iterable[str]) -> list[dict[str, Any]]:
-    """Give the rows that the tags are searched by, each once."""
+def tag_values(record: DatasetSummary) -> list[dict[str, Any]]:
+    """Give the rows that the tags are searched by, each once: file's and note's."""
+    tags: Iterable[str] = (*record.tags, *(record.note.tags if record.note else ()))
     searched = dict.fromkeys(searched_tag(tag) for tag in tags)
-    return [{"tag": tag, "dataset_id": dataset_id} for tag in searched]
+    return [{"tag": tag, "dataset_id": record.id} for tag in searched]
 
 
 def searched_tag(tag: str) -> str:
     """Give what is compared of a tag: its first 255 characters."""
     return tag[:NAME_CHARACTERS]
-
-
-def folded(name: str) -> str:
-    """Fold a name so that letters compare equal in either case, on both databases."""
-    return unicodedata.normalize("NFC", name).lower()
 
 
 def _dataset_fields(row: Dataset) -> dict[str, Any]:

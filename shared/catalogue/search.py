@@ -12,8 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
 from shared.catalogue.models import Dataset, Tag
+from shared.catalogue.pages import found_by
 from shared.catalogue.records import State
-from shared.catalogue.rows import folded, searched_tag, to_record, to_summary
+from shared.catalogue.rows import searched_tag, to_record, to_summary
+from shared.catalogue.words import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +42,8 @@ def search(
     until: datetime | None = None,
     state: State | None = None,
     name: str | None = None,
+    query: str | None = None,
+    starred: bool | None = None,
     limit: int | None = None,
     offset: int = 0,
 ) -> list[DatasetSummary]:
@@ -54,6 +58,10 @@ def search(
     name
         Pattern as of a shell (`*`, `?`, `[abc]`, `[!abc]`) for the whole name,
         upper and lower case alike.
+    query
+        Words of name, tags, attributes, settings and note: see `pages.Wanted`.
+    starred
+        Whether there is a star.
     limit
         At most so many, after leaving out the first `offset`.
 
@@ -62,28 +70,32 @@ def search(
     list of DatasetSummary
         Ordered by `collected`, then by id, both descending.
     """
-    query = select(Dataset).order_by(Dataset.collected.desc(), Dataset.id.desc())
+    wanted = select(Dataset).order_by(Dataset.collected.desc(), Dataset.id.desc())
     if set_up is not None:
-        query = query.where(Dataset.set_up == set_up)
+        wanted = wanted.where(Dataset.set_up == set_up)
     if source is not None:
-        query = query.where(Dataset.source == source)
+        wanted = wanted.where(Dataset.source == source)
     if state is not None:
-        query = query.where(Dataset.state == state)
+        wanted = wanted.where(Dataset.state == state)
     if since is not None:
-        query = query.where(Dataset.collected >= since)
+        wanted = wanted.where(Dataset.collected >= since)
     if until is not None:
-        query = query.where(Dataset.collected < until)
+        wanted = wanted.where(Dataset.collected < until)
     if tag is not None:
-        query = query.where(
+        wanted = wanted.where(
             select(Tag.tag)
             .where(Tag.dataset_id == Dataset.id, Tag.tag == searched_tag(tag))
             .exists()
         )
+    if starred is not None:
+        wanted = wanted.where(Dataset.starred == starred)
+    if query is not None:
+        wanted = wanted.where(found_by(session, query))
     if name is None:
         return [
-            to_summary(row) for row in session.scalars(_slice(query, offset, limit))
+            to_summary(row) for row in session.scalars(_slice(wanted, offset, limit))
         ]
-    return _search_name(session, query, folded(name), offset=offset, limit=limit)
+    return _search_name(session, wanted, folded(name), offset=offset, limit=limit)
 
 
 def _search_name(

@@ -48,11 +48,22 @@ def catalogue(catalogue_url):
     catalogue.dispose()
 
 
+def is_no_full_text_index(name, kind, parents):
+    """Each database has its own, which only the migration knows."""
+    if kind == "table":
+        return not name.startswith("search_index")
+    return (kind, name) not in (
+        ("column", "tokens"),
+        ("index", "ix_search_text_tokens"),
+    )
+
+
 def test_the_models_and_the_migrations_agree(catalogue):
     catalogue.migrate()
     with catalogue.read() as opened:
         context = MigrationContext.configure(
-            opened.connection(), opts={"compare_type": True}
+            opened.connection(),
+            opts={"compare_type": True, "include_name": is_no_full_text_index},
         )
         assert compare_metadata(context, Base.metadata) == []
 
