@@ -197,6 +197,7 @@ def test_importing_the_package_imports_nothing_heavy():
     names = [
         "LiveRun",
         "SyncSources",
+        "annotate",
         "get",
         "open_dataset",
         "open_live",
