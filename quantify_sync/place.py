@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import make_url
 
-from quantify_sync.runtime import running_broker
+from quantify_sync.runtime import broker_of
 from shared import broker
 from shared.catalogue.session import Catalogue
 from shared.errors import BrokerUnavailableError, NotFoundError
@@ -49,9 +49,7 @@ class Place:
     @cached_property
     def broker(self) -> str | None:
         """URL of Redis, with its password; None when there is none."""
-        if "broker" in self.settings.model_fields_set:
-            return self.settings.broker
-        return running_broker(self.settings.data_dir)
+        return broker_of(self.settings)
 
     @cached_property
     def redis(self) -> Redis | None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
+    from shared.settings import Settings
+
 LOCK_PATIENCE = 1.0  # seconds; a look at the lock by a command lasts microseconds
 LOCK_PAUSE = 0.05  # seconds between two tries
 OWNER_ONLY = 0o600  # the broker's address may hold a password
@@ -87,6 +89,19 @@ def running_broker(data_dir: Path) -> str | None:
     """
     stack = running_stack(data_dir)
     return stack.broker if stack else None
+
+
+def broker_of(settings: Settings) -> str | None:
+    """Return the configured Redis URL, else that of the stack that runs here.
+
+    Returns
+    -------
+    str or None
+        With its password: not to be shown; None when there is none.
+    """
+    if "broker" in settings.model_fields_set:
+        return settings.broker
+    return running_broker(settings.data_dir)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from quantify_sync import exits
+from quantify_sync.checking import Role  # noqa: TC001 - Typer evaluates annotations
 from quantify_sync.commands.arguments import read_time
 from quantify_sync.commands.look import (
     Json,  # noqa: TC001 - Typer evaluates annotations
@@ -194,12 +195,23 @@ def gc(
     output.print_line(f"{done.objects} object(s), {output.file_size(done.size)} {word}")
 
 
-def check(*, json: Json = False) -> None:
+def check(
+    *,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            "--as",
+            help="What this machine is to be; by default both, as far as installed.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Try all that the configuration names; tell the remedy of what is wrong."""
     from quantify_sync import check as checking  # noqa: PLC0415 - slow to import
     from quantify_sync import output  # noqa: PLC0415
 
-    findings = checking.check()
+    findings = checking.check(role)
     for finding in findings:
         if json:
             output.print_json_line(finding)

@@ -66,6 +66,14 @@ def network_file_system(path: str, mounts_text: str) -> str | None:
     return kind if kind in _NETWORK_TYPES else None
 
 
+def network_kind(path: Path) -> str | None:
+    """Type of the network file system that holds `path` here; None if none does."""
+    if not _MOUNTS.exists():
+        return None
+    mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    return network_file_system(str(path.resolve()), mounts)
+
+
 def refuse_network_file_system(file: Path) -> None:
     """Refuse a SQLite file on a network file system.
 
@@ -74,10 +82,7 @@ def refuse_network_file_system(file: Path) -> None:
     ConfigurationError
         If `file` would lie on one.
     """
-    if not _MOUNTS.exists():
-        return
-    mounts = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
-    kind = network_file_system(str(file.resolve()), mounts)
+    kind = network_kind(file)
     if kind is not None:
         raise ConfigurationError(
             f"The catalogue {file} lies on a network file system ({kind}), where "
