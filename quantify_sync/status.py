@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from quantify_sync.troubles import Trouble, find_troubles
 from shared import answers, keys, listings, presence, queues, refusals
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
@@ -105,6 +106,8 @@ class SourceStatus(Model):
         Of the catalogue, by state.
     producer
         None where none is heard.
+    last_heard
+        Where a producer was heard last; None if none was within a week.
     live_queue
         Which queue a live worker for it serves.
     runs
@@ -120,6 +123,7 @@ class SourceStatus(Model):
     directory: str
     datasets: dict[State, int]
     producer: ProducerStatus | None = None
+    last_heard: presence.Heard | None = None
     live_queue: str = queues.LIVE
     runs: tuple[RunStatus, ...] = ()
     unfollowed: tuple[str, ...] = ()
@@ -162,6 +166,8 @@ class Status(Model):
         What could not be stored.
     refused
         Messages that were refused and belong to no dataset, by reason.
+    troubles
+        What of all this is wrong, the worst first.
     """
 
     broker: str | None
@@ -176,6 +182,7 @@ class Status(Model):
     with_defects: int
     failures: tuple[Failure, ...]
     refused: dict[str, int]
+    troubles: tuple[Trouble, ...] = ()
 
 
 def read_status(place: Place) -> Status:
@@ -199,7 +206,7 @@ def read_status(place: Place) -> Status:
         for source in settings.sources:
             for tuid, answer in answers.read_failures(redis, source.name).items():
                 failed[source.name, tuid] = answer.error
-    return Status(
+    now = Status(
         broker=without_password(place.broker) if place.broker else None,
         broker_answers=redis is not None,
         store=without_password(settings.store),
@@ -224,6 +231,7 @@ def read_status(place: Place) -> Status:
         ),
         refused=refusals.read(redis) if redis else {},
     )
+    return now.model_copy(update={"troubles": find_troubles(now)})
 
 
 def _count_defects(session: Session) -> int:
@@ -248,6 +256,7 @@ def _source_status(
         directory=str(source.quantify_directory),
         datasets=counts,
         producer=_producer_status(redis, source.name) if redis else None,
+        last_heard=presence.last_heard(redis, source.name) if redis else None,
         live_queue=queues.with_suffix(queues.LIVE, source.queue),
         runs=_runs(redis, source.name) if redis else (),
         unfollowed=_unfollowed(redis, source.name) if redis else (),

@@ -74,6 +74,11 @@ def failed(source: str) -> str:
     return f"qs:failed:{source}"
 
 
+def heard(source: str) -> str:
+    """Host of the producer that gave the last sign of life, kept for long."""
+    return f"qs:heard:{source}"
+
+
 def agent(source: str) -> str:
     """Heartbeat of the producer."""
     return f"qs:agent:{source}"

@@ -31,6 +31,8 @@ QUEUED_MS = 3_600_000  # a backlog may wait so long; a task that was lost comes 
 PUT_OFF_MS = 60_000  # until a run is followed again where that has just failed
 AGENT_SECONDS = 30
 """A producer without a sign of life for so long counts as gone."""
+HEARD_SECONDS = 7 * 86_400
+"""For so long it is known where a producer was that is gone."""
 LEASE_SECONDS = 10
 
 _RENEW = """
@@ -139,6 +141,13 @@ class Newest(NamedTuple):
     tuid: str
     folder: str
     at: float
+
+
+class Heard(NamedTuple):
+    """Where a producer gave its last sign of life, and how long ago, s."""
+
+    host: str
+    age: float
 
 
 class Pulse(NamedTuple):
@@ -272,7 +281,20 @@ def parse_newest(text: str | bytes | None) -> Newest | None:
 
 def write_agent(redis: Redis, source: str, agent: Agent) -> None:
     """Give a sign of life."""
-    redis.set(keys.agent(source), agent.model_dump_json(), ex=AGENT_SECONDS)
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.set(keys.agent(source), agent.model_dump_json(), ex=AGENT_SECONDS)
+        pipe.set(keys.heard(source), agent.host, ex=HEARD_SECONDS)
+        pipe.execute()
+
+
+def last_heard(redis: Redis, source: str) -> Heard | None:
+    """Tell where a producer was heard last, however long ago within a week."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.get(keys.heard(source))
+        pipe.pttl(keys.heard(source))
+        host, left = pipe.execute()
+    # By Redis' clock alone.
+    return Heard(str(host), HEARD_SECONDS - left / 1000) if host else None
 
 
 def read_agent(redis: Redis, source: str) -> Agent | None:

@@ -13,12 +13,14 @@ MAX_REASONS = 100
 """Reasons told apart: whoever sends nonsense must not fill Redis with it."""
 MAX_LENGTH = 200  # characters of a reason
 OTHER = "other reasons"
+KEPT_SECONDS = 86_400  # since the last: what is mended is not told for ever
 
 
 def count(redis: Redis, reason: str) -> None:
     """Count a refused message."""
     many = redis.hlen(keys.REFUSED) >= MAX_REASONS
     redis.hincrby(keys.REFUSED, OTHER if many else reason[:MAX_LENGTH], 1)
+    redis.expire(keys.REFUSED, KEPT_SECONDS)
 
 
 def read(redis: Redis) -> dict[str, int]:

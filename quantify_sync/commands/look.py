@@ -204,7 +204,10 @@ def get(
 
 
 def status(*, json: Json = False) -> None:
-    """Show how everything stands: producers, queues, datasets, failures."""
+    """Show how everything stands: what is wrong, producers, queues, datasets.
+
+    Exit code 1 if something is wrong.
+    """
     from quantify_sync import output  # noqa: PLC0415 - slow to import
     from quantify_sync.commands.status_view import print_status  # noqa: PLC0415
     from quantify_sync.place import Place  # noqa: PLC0415
@@ -216,5 +219,5 @@ def status(*, json: Json = False) -> None:
         output.print_json(now)
     else:
         print_status(now)
-    if now.catalogue_error:
+    if now.troubles:
         raise typer.Exit(exits.FOUND_WRONG)

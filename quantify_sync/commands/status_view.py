@@ -15,21 +15,12 @@ if TYPE_CHECKING:
 
 
 def print_status(now: Status) -> None:
-    """Print how everything stands."""
-    if now.broker_answers:
-        output.print_line(f"Redis      {now.broker}")
-    else:
-        where = f"at {now.broker} is away" if now.broker else "is not running"
-        output.print_line(
-            f"Redis      {where}: nothing is known of producers and queues. Start it, "
-            "or 'quantify-sync up'.",
-            "yellow",
-        )
+    """Print how everything stands: first what is wrong, with what mends it."""
+    _print_troubles(now)
+    output.print_line(f"Redis      {now.broker if now.broker_answers else 'away'}")
     output.print_line(f"Store      {now.store}")
     output.print_line(f"Catalogue  {now.catalogue}")
-    if now.catalogue_error:
-        output.print_line(now.catalogue_error, "red")
-    else:
+    if not now.catalogue_error:
         output.print_line(
             f"Datasets   {_counted(now.states)}; {now.with_defects} with defects"
         )
@@ -48,8 +39,20 @@ def print_status(now: Status) -> None:
             )
         output.print_heading("Failed")
         output.print_table(made)
-    for reason, count in now.refused.items():
-        output.print_line(f"Refused {count} message(s): {reason}", "red")
+
+
+def _print_troubles(now: Status) -> None:
+    number = len(now.troubles)
+    if not number:
+        output.print_line("All is well.", "green")
+    elif number == 1:
+        output.print_line("1 thing is wrong:", "bold red")
+    else:
+        output.print_line(f"{number} things are wrong, the worst first:", "bold red")
+    for trouble in now.troubles:
+        output.print_line(f"  {trouble.what}", "red")
+        output.print_line(f"    {trouble.remedy}")
+    output.print_line("")
 
 
 def _counted(states: Mapping[State, int]) -> str:
@@ -62,29 +65,11 @@ def _print_source(source: SourceStatus, now: Status) -> None:
         output.print_line(f"  datasets: {_counted(source.datasets)}")
     if source.producer is not None:
         _print_producer(source.producer)
-    elif now.broker_answers:
-        output.print_line(
-            "  no producer is heard: start 'quantify-sync producer' on the lab "
-            "machine, or 'quantify-sync up'.",
-            "red",
-        )
     for run in source.runs:
         left = "" if run.left is None else f", {output.duration(run.left)} left"
         output.print_line(
             f"  follows {run.tuid}: {run.filled} of {run.total} points, "
             f"{run.rate:.3g} a second{left}; the last {output.duration(run.age)} ago"
-        )
-    if source.unfollowed:
-        output.print_line(
-            f"  no live worker follows {', '.join(source.unfollowed)}: start one with "
-            f"'quantify-sync worker --pool threads --queues {source.live_queue}', or "
-            "one more if each has its hands full.",
-            "yellow",
-        )
-    for told in source.disagreements:
-        output.print_line(
-            f"  producer and worker disagree about {told.tuid}: {told.difference}",
-            "yellow",
         )
 
 
@@ -99,7 +84,5 @@ def _print_producer(producer: ProducerStatus) -> None:
         f"  sees {producer.datasets} datasets: {producer.unanswered} without an "
         f"answer{since}, {producer.live} written in the last 2 min"
     )
-    if producer.message:
-        output.print_line(f"  {producer.message}", "yellow")
     for line in unsynced_lines(producer):
         output.print_line(f"  {line}", "yellow")

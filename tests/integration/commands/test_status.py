@@ -89,8 +89,49 @@ def test_a_clock_that_is_wrong_is_told_and_spoils_no_age(stored, front, agent):
     assert producer.waiting == pytest.approx(600)
 
 
-def test_no_producer_is_told_with_the_remedy(stored, run):
-    assert "start 'quantify-sync producer'" in run("status")
+def test_a_set_up_without_a_heartbeat_is_told_with_host_time_and_command(
+    stored, run, agent
+):
+    assert "no producer is heard; none was in the last week" in run("status", code=1)
+    agent()
+    stored.redis.delete("qs:agent:fridge")
+    stored.redis.expire("qs:heard:fridge", presence.HEARD_SECONDS - 7200)
+
+    told = run("status", code=1)
+
+    assert told.startswith("1 thing is wrong:\n")
+    assert "fridge (dilution_fridge_1): no producer is heard for 2.0 h" in told
+    assert "on lab-pc: quantify-sync producer status" in told
+
+
+def test_all_is_well_when_it_is(stored, run, agent):
+    agent(datasets=6)
+
+    assert run("status").startswith("All is well.\n")
+
+
+def test_what_is_wrong_comes_first_the_worst_before_the_rest(
+    failed_row, stored, run, agent
+):
+    now = agent()
+    agent(clock=now + 60, message="The drive is away.", unanswered=3, oldest=now - 6000)
+    refuse(stored, STRANGER)
+    refusals.count(stored.redis, "of version 7")
+
+    told = run("status", code=1)
+    troubles = json.loads(run("status", "--json", code=1))["troubles"]
+
+    assert told.startswith("5 things are wrong, the worst first:\n")
+    assert [t["what"].split(":")[1].strip() for t in troubles] == [
+        "The drive is away.",
+        "3 dataset(s) without an answer, the oldest for 1.7 h",
+        "2 dataset(s) failed",
+        "of version 7",
+        "the clock of lab-pc differs from that of Redis by +60 s",
+    ]
+    assert "quantify-sync retry --failed --source fridge" in told
+    assert "the disk said no" in told
+    assert all(trouble["remedy"] in told for trouble in troubles)
 
 
 def test_messages_that_wait_are_counted_by_queue(stored, settings):
@@ -127,7 +168,10 @@ def test_failures_of_row_and_of_redis_are_told_with_the_command(
 def test_refused_messages_are_counted(stored, run):
     refusals.count(stored.redis, "of version 7")
 
-    assert "Refused 1 message(s): of version 7" in run("status")
+    told = run("status", code=1)
+
+    assert "1 message(s) were refused in the last day: of version 7" in told
+    assert 0 < stored.redis.ttl("qs:refused") <= 86_400
 
 
 def test_duplicates_and_strays_are_shown(stored, run, agent):
@@ -151,7 +195,8 @@ def follow(place, tuid, **values):
     presence.write_progress(place.redis, {("fridge", tuid): told})
 
 
-def test_how_far_running_measurements_are_is_told(stored, run):
+def test_how_far_running_measurements_are_is_told(stored, run, agent):
+    agent()
     follow(stored, STRANGER, end=time.time() + 45)
     follow(stored, GRID, state="complete", filled=120)
 
@@ -171,13 +216,12 @@ def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(stored, run):
         presence.claim_follow(redis, "fridge", tuid, "{}")
     presence.send_pulse(redis, "fridge", STRANGER, size=1, mtime_us=1)
 
-    (source,) = json.loads(run("status", "--json"))["sources"]
+    (source,) = json.loads(run("status", "--json", code=1))["sources"]
 
     assert source["unfollowed"] == [STRANGER]
-    assert (
-        f"no live worker follows {STRANGER}: start one with 'quantify-sync worker "
-        "--pool threads --queues live'"
-    ) in run("status")
+    told = run("status", code=1)
+    assert f"no live worker follows {STRANGER}" in told
+    assert "quantify-sync worker --pool threads --queues live" in told
 
 
 def test_a_run_counts_as_written_lately_not_as_live(stored, run, agent):
@@ -190,19 +234,20 @@ def test_what_two_listings_disagree_about_is_shown(stored, run):
     ours = Listing(GRID, (Entry("dataset.hdf5", 10, 1_000_000),))
     theirs = Listing(GRID, (Entry("dataset.hdf5", 9, 1_000_000),))
     listings.write(stored.redis, "fridge", GRID, ours, side="producer")
-    assert "no worker has looked at it yet" in run("status")
+    assert "no worker has looked at it yet" in run("status", code=1)
     listings.write(stored.redis, "fridge", GRID, theirs, side="worker")
 
-    told = run("status")
+    told = run("status", code=1)
 
     assert f"disagree about {GRID}: dataset.hdf5: 10 bytes" in told
 
 
 def test_without_redis_the_catalogue_is_still_told(stored, run, without_redis):
-    told = run("status")
+    told = run("status", code=1)
 
     assert "6 synced" in told
-    assert "Redis      is not running" in told
+    assert "1 thing is wrong:\n  Redis is not running" in told
+    assert "quantify-sync up" in told
 
 
 def test_without_a_catalogue_the_rest_is_still_told(run):
@@ -218,11 +263,13 @@ def test_of_a_catalogue_that_is_no_database_no_count_is_told(configured, run):
     told = run("status", code=1)
 
     assert "is no database" in told
-    assert "none" not in told
+    assert "Datasets" not in told
     assert "Queues" in told
 
 
-def test_status_as_json_holds_the_same(stored, run):
+def test_status_as_json_holds_the_same(stored, run, agent):
+    agent()
+
     assert json.loads(run("status", "--json"))["states"] == {"synced": 6}
 
 
