@@ -7,10 +7,12 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, unquote_plus
 
+from pydantic import BaseModel, SecretStr
+
 from shared.urls import passwords, without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from shared.settings import Settings
 
@@ -64,7 +66,17 @@ def redactor(
     if settings is not None:
         for url in (settings.broker, settings.store, settings.catalogue):
             secrets |= passwords(url)
+        secrets |= set(_declared(settings))
     return Redactor(secrets)
+
+
+def _declared(model: BaseModel) -> Iterator[str]:
+    """Give the settings that are secrets by their type."""
+    for _, value in model:
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            yield from _declared(value)
 
 
 def _forms(secret: str) -> set[str]:

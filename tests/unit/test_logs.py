@@ -12,6 +12,7 @@ import warnings
 from datetime import datetime, timedelta
 
 import pytest
+from pydantic import BaseModel, SecretStr
 
 from shared import logs
 from shared.logfile import RotatingFile
@@ -205,6 +206,15 @@ def test_warnings_and_what_nobody_catches_are_logged(
     assert "mind this" in third["message"]
     for handler in logging.getLogger().handlers:
         handler.close()
+
+
+def test_settings_that_are_secrets_by_their_type_are_known(settings):
+    class Page(BaseModel):
+        token: SecretStr = SecretStr("hunter-of-two")
+
+    with_page = settings.model_copy(update={"web": Page()})
+
+    assert redactor(with_page, {})("by hunter-of-two") == "by ***"
 
 
 def test_secrets_of_the_environment_are_known(settings):
