@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from quantify_sync.checking import Role, common, producer
 from quantify_sync.checking.finding import Finding, bad
+from quantify_sync.runtime import broker_of
 from shared.errors import ConfigurationError, QuantifySyncError
 from shared.settings import load_settings
 
@@ -47,9 +48,11 @@ def check(role: Role | None = None) -> tuple[Finding, ...]:
 
 
 def _findings(settings: Settings, role: Role | None) -> Iterator[Finding]:
-    yield from common.findings(settings)
+    # A machine of a pool connects to what is configured; `up` starts its own.
+    url = settings.broker if role else broker_of(settings)
+    yield from common.findings(settings, url)
     if role is not Role.WORKER:
-        yield from producer.findings(settings)
+        yield from producer.findings(settings, url)
     if role is Role.WORKER or (role is None and _worker_is_installed()):
         yield from _worker(settings)
     yield from common.room(settings)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from redis.exceptions import NoPermissionError
 
 from quantify_sync.checking.finding import bad, good, tried
-from quantify_sync.runtime import broker_of
 from shared import broker
 from shared.settings import config_path
 from shared.sources import check_directory
@@ -33,12 +32,20 @@ MIN_MEMORY = 512 << 20  # bytes; for a producer, or one process of a worker
 MEMORY = Path("/proc/meminfo")  # Linux only
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Try what every part needs, in the order in which to mend it."""
+def findings(settings: Settings, url: str | None) -> Iterator[Finding]:
+    """Try what every part needs, in the order in which to mend it.
+
+    Parameters
+    ----------
+    settings
+        This machine's configuration.
+    url
+        Of Redis; None where there is none yet.
+    """
     yield _configuration(settings)
     for source in settings.sources:
         yield _source(source)
-    yield tried("broker", lambda: _broker(settings))
+    yield tried("broker", partial(_broker, url))
 
 
 def room(settings: Settings) -> Iterator[Finding]:
@@ -87,8 +94,7 @@ def _source(source: Source) -> Finding:
     return tried(subject, directory)
 
 
-def _broker(settings: Settings) -> Finding:
-    url = broker_of(settings)
+def _broker(url: str | None) -> Finding:
     if url is None:
         return good(
             "broker", "none configured and none running: 'quantify-sync up' starts one"

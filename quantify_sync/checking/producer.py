@@ -12,7 +12,6 @@ from redis.exceptions import NoPermissionError
 
 from producer.scope import MAX_CONTAINERS, recent_days
 from quantify_sync.checking.finding import bad, good, tried
-from quantify_sync.runtime import broker_of
 from shared import broker, keys, queues
 
 if TYPE_CHECKING:
@@ -27,9 +26,8 @@ PROBE = "check"
 """Stands where a TUID would: whoever reads it finds no dataset of this name."""
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Try what only a producer needs."""
-    url = broker_of(settings)
+def findings(settings: Settings, url: str | None) -> Iterator[Finding]:
+    """Try what only a producer needs; `url` is that of Redis, if there is one."""
     if url is not None:
         for source in settings.sources:
             attempt = partial(_announcing, url, source)

@@ -111,6 +111,11 @@ def install(
     settings = load_settings()
     _refuse_no_source(settings)
     with_sources(settings, source or ())
+    if "broker" not in settings.model_fields_set:
+        raise ConfigurationError(
+            "The configuration names no Redis: write its address as `broker` into "
+            f"{config_path(settings.data_dir)}."
+        )
     options = [word for name in source or () for word in ("--source", name)]
     if metrics_port:
         options += ["--metrics-port", str(metrics_port)]

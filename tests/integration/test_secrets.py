@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from shared.store import Store
 PASSWORD = "s3cr3t/pa%ss@w0rd;x"
 ENCODED = quote(PASSWORD, safe="")
 WARM_SHUTDOWN = "worker: Warm shutdown (MainProcess)"
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]")
 PATIENCE = 60  # seconds for processes on a busy machine
 S3 = f"s3://b/p?endpoint=http://127.0.0.1:1&allow_http=true&access_key_id=ada&secret_access_key={ENCODED}"
 REDIS = f"redis://ada:{ENCODED}@127.0.0.1:1/0"
@@ -148,20 +150,22 @@ def test_each_library_complains_without_the_password(
 
 
 class Part:
-    """A process of ours, with what it prints."""
+    """A process of ours, with what it prints and what it logs into a file."""
 
-    def __init__(self, folder, *arguments):
-        self.file = folder / f"{arguments[0]}.out"
-        with self.file.open("wb") as out:
+    def __init__(self, folder, module, *arguments, log=None):
+        self.printed = folder / f"{module}-{arguments[0]}.out"
+        self.log = log
+        with self.printed.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "quantify_sync", *arguments],
+                [sys.executable, "-m", module, *arguments],
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
 
     @property
     def output(self):
-        return self.file.read_text("utf-8")
+        files = [file for file in (self.printed, self.log) if file and file.exists()]
+        return "".join(file.read_text("utf-8") for file in files)
 
     def end(self):
         self.process.terminate()
@@ -172,10 +176,9 @@ class Part:
             self.process.wait()
 
 
-@pytest.mark.parametrize("options", [[], ["--log-json"]], ids=["text", "json"])
-def test_processes_log_no_password_while_redis_is_there_and_when_it_goes(
-    tmp_path, quantify_directory, monkeypatch, options
-):
+@pytest.fixture
+def server(tmp_path, quantify_directory, monkeypatch):
+    """A Redis with the password, and a configuration that has it."""
     server = ValkeyServer(data_dir=tmp_path / "redis")
     server.start()
     with Redis.from_url(f"redis://127.0.0.1:{server.port}") as redis:
@@ -188,11 +191,13 @@ def test_processes_log_no_password_while_redis_is_there_and_when_it_goes(
     )
     monkeypatch.setenv("QUANTIFY_SYNC_CONFIG", str(config))
     monkeypatch.setenv("QUANTIFY_SYNC_DATA_DIR", str(tmp_path / "data"))
-    parts = [
-        Part(tmp_path, "worker", "--concurrency", "1", *options),
-        Part(tmp_path, "producer", *options),
-    ]
-    worker, producer = parts
+    yield server
+    with contextlib.suppress(Exception):
+        server.stop()
+
+
+def watch_redis_go(server, worker, producer):
+    """Wait until both have worked, and then until both miss Redis."""
     try:
         wait_for(lambda: "Upload: " in worker.output)
         wait_for(lambda: "swept in" in producer.output)
@@ -200,16 +205,42 @@ def test_processes_log_no_password_while_redis_is_there_and_when_it_goes(
         wait_for(lambda: "annot connect to redis://" in worker.output)
         wait_for(lambda: "does not answer" in producer.output)
     finally:
-        for part in parts:
+        for part in (worker, producer):
             part.end()
-        with contextlib.suppress(Exception):
-            server.stop()
-
-    for part in parts:
+    for part in (worker, producer):
         assert hidden(part.output), part.output
-    lines = [line for part in parts for line in part.output.splitlines()]
-    if options:
-        # Celery prints this one by itself when it is asked to stop.
-        told = [json.loads(x) for x in lines if x not in ("", WARM_SHUTDOWN)]
-        assert len(told) >= len(lines) - 2
-        assert any(t["source"] == "fridge" and t["tuid"] for t in told)
+
+
+def test_log_files_hold_no_password_while_redis_is_there_and_when_it_goes(
+    tmp_path, server
+):
+    logs = tmp_path / "worker.log", tmp_path / "producer.log"
+    ours = "quantify_sync"
+    worker = Part(
+        *(tmp_path, ours, "worker", "--concurrency", "1", "--log-file", str(logs[0])),
+        log=logs[0],
+    )
+    producer = Part(tmp_path, ours, "producer", "--log-file", str(logs[1]), log=logs[1])
+
+    watch_redis_go(server, worker, producer)
+
+    assert producer.printed.read_text() == ""
+    for log in logs:
+        assert all(TIME.match(line) for line in log.read_text("utf-8").splitlines())
+
+
+def test_json_lines_hold_no_password_either_and_tell_source_and_tuid(
+    tmp_path, server, monkeypatch
+):
+    monkeypatch.setenv("QUANTIFY_SYNC_LOG_JSON", "true")
+    worker = Part(tmp_path, "celery", "-A", "workers.app", "worker", "-c", "1")
+    monkeypatch.delenv("QUANTIFY_SYNC_LOG_JSON")
+    producer = Part(tmp_path, "quantify_sync", "producer", "--log-json")
+
+    watch_redis_go(server, worker, producer)
+
+    lines = [x for part in (worker, producer) for x in part.output.splitlines()]
+    # Celery prints this one by itself when it is asked to stop.
+    told = [json.loads(x) for x in lines if x not in ("", WARM_SHUTDOWN)]
+    assert len(told) >= len(lines) - 2
+    assert any(t["source"] == "fridge" and t["tuid"] for t in told)

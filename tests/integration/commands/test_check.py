@@ -271,6 +271,18 @@ def test_a_producers_view_looks_at_no_store(configured, monkeypatch):
     assert [f.told for f in check(Role.PRODUCER) if not f.good] == []
 
 
+def test_a_lab_machine_tries_the_default_address_where_none_is_written(
+    configured, without_redis
+):
+    with_up = {f.subject: f.told for f in check()}
+    alone = {f.subject: f.told for f in check(Role.PRODUCER)}
+
+    assert "'quantify-sync up' starts one" in with_up["broker"]
+    assert "announcing fridge" not in with_up
+    assert "redis://localhost:6379/0" in alone["broker"]
+    assert "announcing fridge" in alone
+
+
 def test_a_directory_that_can_only_be_read_is_enough(configured, quantify_directory):
     quantify_directory.chmod(0o555)
     try:

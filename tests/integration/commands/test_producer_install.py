@@ -188,6 +188,13 @@ def test_a_wrong_configuration_is_not_installed(run, configured, home, systemd):
     assert systemd() == []
 
 
+def test_without_an_address_of_redis_nothing_is_installed(
+    run, home, systemd, without_redis
+):
+    assert "`broker`" in run("producer", "install", code=3)
+    assert systemd() == []
+
+
 def test_an_unknown_source_is_not_installed(run, home, systemd):
     assert "no source 'other'" in run(
         "producer", "install", "--source", "other", code=2
@@ -287,3 +294,35 @@ def test_what_is_installed_runs(run, configured, home, systemd, redis):
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert Path(home, ".local").exists() is False  # the data directory was named
+
+
+def test_the_readmes_linux_commands_run(home, systemd, redis_url, monkeypatch, redis):
+    readme = Path(__file__).parents[3] / "README.md"
+    section = readme.read_text("utf-8").partition("## The lab machine\n")[2]
+    commands = re.search("```bash\n(.*?)```", section, re.DOTALL)[1]
+    commands = commands.replace("pip install quantify-sync\n", "")
+    address = "redis://producer:PASSWORD@central:6379/0"
+    assert address in commands
+    # Limits of inotify are this machine's affair.
+    commands = commands.replace("--as producer\n", "--as producer || test $? = 1\n")
+    (home / "quantify-data").mkdir()
+    monkeypatch.delenv("QUANTIFY_SYNC_DATA_DIR", raising=False)
+    front = home / "quantify-sync"
+    front.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m quantify_sync "$@"\n')
+    front.chmod(0o755)
+    monkeypatch.setenv("PATH", str(home), prepend=os.pathsep)
+
+    done = subprocess.run(
+        ["bash", "-euc", commands.replace(address, redis_url)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "USER": "ada", "COLUMNS": "300"},
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok    announcing fridge_1" in done.stdout
+    assert unit_file(home).exists()
+    assert systemd()[-1] == "loginctl enable-linger ada"
+    config = home / ".local/share/quantify-sync/quantify-sync.toml"
+    assert config.stat().st_mode & 0o077 == 0
