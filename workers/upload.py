@@ -26,6 +26,7 @@ from shared.errors import (
     TransientError,
 )
 from shared.fingerprint import DATASET_FILE, Listing, list_container
+from shared.logs import about
 from workers.container import find_container
 from workers.draft import Draft
 from workers.files import UNREADABLE
@@ -194,7 +195,8 @@ class _Batch:
         for seen in sightings:
             try:
                 row, described = known.get(seen.tuid, (None, False))
-                one = self._make_ready(seen, row, now, described=described)
+                with about(name, seen.tuid):
+                    one = self._make_ready(seen, row, now, described=described)
             except QuantifySyncError as error:
                 outcomes[seen.tuid] = error
                 continue
@@ -377,7 +379,11 @@ def _unexpected(tuid: str, error: Exception) -> QuantifySyncError:
         return SourceUnavailableError(
             f"{tuid} could not be read or stored just now ({error}): check the drive."
         )
-    logger.error("%s failed for a reason that nobody thought of", tuid, exc_info=error)
+    logger.error(
+        "It failed for a reason that nobody thought of",
+        exc_info=error,
+        extra={"tuid": tuid},
+    )
     return PermanentError(f"{type(error).__name__}: {error}")
 
 
