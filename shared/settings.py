@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,6 +27,7 @@ from shared.errors import ConfigurationError, UnknownSourceError
 from shared.models import Model
 from shared.sources import Directory, Source, overlap
 from shared.urls import without_password
+from shared.webaccess import Web
 
 CONFIG_NAME = "quantify-sync.toml"
 CONFIG_VARIABLE = "QUANTIFY_SYNC_CONFIG"
@@ -112,6 +113,11 @@ class Settings(BaseSettings):
         What is synced.
     timings
         When things happen.
+    web
+        How the web page is reached.
+    live_url, live_token
+        Address of a web page on the machine where the live worker runs, and a token
+        for it: running measurements are read from there if not here.
     metrics_port, metrics_host
         Where this process tells Prometheus of itself; port 0 for nowhere. Each process
         of a machine needs a port of its own.
@@ -136,6 +142,9 @@ class Settings(BaseSettings):
     live_dir: Directory | None = None
     sources: tuple[Source, ...] = ()
     timings: Timings = Timings()
+    web: Web = Web()
+    live_url: str = ""
+    live_token: SecretStr = SecretStr("")
     metrics_port: int = Field(default=0, ge=0, le=MAX_PORT)
     metrics_host: str = "127.0.0.1"
     log_file: Directory | None = None
@@ -196,6 +205,22 @@ class Settings(BaseSettings):
                 "'postgresql+psycopg://user@host:5432/database'"
             )
         return url
+
+    @field_validator("live_url")
+    @classmethod
+    def _live_url_is_http(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            good = parts.scheme in {"http", "https"} and bool(parts.hostname)
+            good = good and parts.port != 0 and "@" not in parts.netloc
+        except ValueError:
+            good = False
+        if url and not good:
+            raise ValueError(
+                "this is no address of a web page: write it like "
+                "'https://lab.example:8080', without user and password"
+            )
+        return url.rstrip("/")
 
     @model_validator(mode="after")
     def _defaults_below_data_dir(self) -> Settings:

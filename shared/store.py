@@ -169,10 +169,23 @@ class Store:
         with self._errors_translated("read", key):
             return bytes(obstore.get(self._objects, key).bytes())
 
-    def stream(self, key: str) -> Iterator[bytes]:
-        """Give an object's content piece by piece; raises as `get` does."""
+    def stream(
+        self, key: str, *, start: int = 0, stop: int | None = None
+    ) -> Iterator[bytes]:
+        """Give an object's content piece by piece; raises as `get` does.
+
+        Parameters
+        ----------
+        start, stop
+            Only these bytes: from the first up to, without, the second.
+        """
+        options: Any = None
+        if stop is not None:
+            options = {"range": (start, stop)}
+        elif start:
+            options = {"range": {"offset": start}}
         with self._errors_translated("read", key):
-            result = obstore.get(self._objects, key)
+            result = obstore.get(self._objects, key, options=options)
             for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
 

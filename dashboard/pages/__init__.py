@@ -1,1 +1,39 @@
 """What people see. Each module is a page; `frame` is what they have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nicegui import ui
+
+from dashboard.overview import Overview
+from dashboard.pages import compare, dataset, health, now
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from dashboard.house import House
+
+
+def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
+    """Add all pages to an application.
+
+    Parameters
+    ----------
+    app
+        The application.
+    house
+        What they share.
+    secret
+        That the browser's cookie with its preferences is signed with.
+    """
+    now.add_page(Overview(house.settings, house.hub), house.hub)
+    dataset.add_page(house.settings, house.hub, house.opened)
+    compare.add_page(house.settings, house.opened)
+    health.add_page(house.settings, flower=house.settings.web.flower)
+    ui.run_with(
+        app,
+        title="quantify-sync",
+        storage_secret=secret,
+        session_middleware_kwargs={"same_site": "strict"},
+    )

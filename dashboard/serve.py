@@ -1,0 +1,113 @@
+"""Serve the page: what `quantify-sync web` runs."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from dashboard.app import make_app
+from quantify_sync.webtokens import Tokens
+from shared.errors import ConfigurationError
+from shared.webaccess import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shared.settings import Settings
+
+CLOSING_SECONDS = 2
+"""Until streams that are still open are cut off, once it is to end."""
+
+
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    pages: bool = True,
+    tell: Callable[[str], None] = print,
+) -> None:
+    """Serve until a signal ends it.
+
+    Parameters
+    ----------
+    settings
+        The configuration.
+    host, port
+        Where to listen.
+    pages
+        Whether there are pages, or the API only.
+    tell
+        Called with what a person should read, once it listens.
+
+    Raises
+    ------
+    ConfigurationError
+        Nobody could be let in, the address can't be had, or the certificate is wrong.
+    """
+    web = settings.web
+    refuse_unguarded(settings, host)
+    listening = _listen(host, port)
+    with listening:
+        config = uvicorn.Config(
+            make_app(settings, host=host, pages=pages),
+            log_config=None,
+            access_log=False,  # an address may hold a token
+            proxy_headers=False,  # the guard looks at who really asks
+            server_header=False,
+            timeout_graceful_shutdown=CLOSING_SECONDS,
+            ssl_certfile=str(web.certificate) if web.certificate else None,
+            ssl_keyfile=str(web.private_key) if web.private_key else None,
+        )
+        try:
+            server = uvicorn.Server(config)
+            config.load()
+        except OSError as error:
+            raise ConfigurationError(
+                f"The certificate {web.certificate} with {web.private_key} can't be "
+                f"used ({error}): give PEM files that belong together."
+            ) from None
+        scheme = "https" if web.certificate else "http"
+        shown = f"[{host}]" if ":" in host else host
+        tell(f"{scheme}://{shown}:{listening.getsockname()[1]}")
+        server.run(sockets=[listening])
+
+
+def refuse_unguarded(settings: Settings, host: str) -> None:
+    """Refuse to listen where everybody could come in.
+
+    Raises
+    ------
+    ConfigurationError
+        It is not loopback, and there is neither token nor trusted proxy.
+    """
+    web = settings.web
+    guarded = bool(Tokens(settings).list())
+    guarded |= bool(web.proxy_user_header and web.trusted_proxies)
+    if not guarded and not is_loopback(host):
+        raise ConfigurationError(
+            f"On {host} everybody in the network could come in. Make a token for each "
+            "person first: 'quantify-sync web token add NAME'. Or set "
+            "`proxy_user_header` in the configuration's [web] table, where a proxy "
+            "logs people in. Or listen on 127.0.0.1 only."
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise ConfigurationError(
+            f"{host}:{port} can't be listened at ({error.strerror or error}): another "
+            "program has the port, or the address is none of this machine's. Choose "
+            "with --host and --port."
+        ) from None
+    listening.settimeout(0)
+    return listening

@@ -1,0 +1,63 @@
+"""Stored datasets, and the application asked for in this process."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.testclient import TestClient
+
+from dashboard.app import make_app
+from quantify_sync.webtokens import Tokens
+from shared.webaccess import Web
+from workers.upload import Result, upload
+
+GRID = "20260302/20260302-015602-771-e40978-grid_2d"
+COMPLEX = "20260302/20260302-143804-757-20c944-iq_list_gettable"
+THREE = "20260302/20260302-081703-764-ef6a37-grid_3d"
+EXTRA = "20260305/20260305-173616-011-3f951c-extra_files"
+ANALYSIS = "20260305/20260305-152915-680-f439ed-analysis_2d"
+HALF = "20260311/20260311-111137-526-ab9adc-damaged_half"
+UNICODE = "20260304/20260304-095111-046-1f53c3-Überprüfung π-Puls 量子 🚀"
+INSTRUMENT = "20260306/20260306-082518-328-48e2d5-qcodes_instrument"
+STORED = (GRID, COMPLEX, THREE, EXTRA, ANALYSIS, HALF, UNICODE, INSTRUMENT)
+API = "/api/v1"
+
+
+@pytest.fixture
+def stored(place, announce, quantify_directory):
+    """A worker's workplace with some datasets of each kind stored."""
+    for folder in STORED:
+        message = announce(quantify_directory / folder)
+        assert upload(place, message) is Result.STORED
+    return place
+
+
+@pytest.fixture
+def client(stored, settings):
+    """Ask the API of a server on loopback."""
+    here = "127.0.0.1"
+    with asked_at(settings, host=here, name=here, peer=here, below=API) as client:
+        yield client
+
+
+def asked_at(settings, *, host, name, peer, below=""):
+    app = make_app(settings, host=host, pages=False)
+    base = f"http://{name}:8080{below}"
+    return TestClient(
+        app, base_url=base, client=(peer, 50000), raise_server_exceptions=False
+    )
+
+
+@pytest.fixture
+def ask_at(settings):
+    """Ask a server that listens elsewhere, or is told other things."""
+
+    def ask(*, name="lab.example", peer="10.0.0.7", host="0.0.0.0", **web):
+        changed = settings.model_copy(update={"web": Web(**web)})
+        return asked_at(changed, host=host, name=name, peer=peer)
+
+    return ask
+
+
+@pytest.fixture
+def token(settings):
+    return Tokens(settings).add("ada")
