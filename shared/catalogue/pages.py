@@ -198,7 +198,9 @@ def _among(hits: Select[Any], dataset_id: Any, *, many: bool) -> ColumnElement[b
     is wanted, one by one.
     """
     if not many:
-        return Dataset.id.in_(hits)
+        # PostgreSQL would otherwise go through all datasets, not knowing how few.
+        few = hits.cte("hits").prefix_with("MATERIALIZED", dialect="postgresql")
+        return Dataset.id.in_(select(few.c.dataset_id))
     return hits.where(dataset_id == Dataset.id).correlate(Dataset).exists()
 
 
