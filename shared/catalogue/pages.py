@@ -199,7 +199,7 @@ def _among(hits: Select[Any], dataset_id: Any, *, many: bool) -> ColumnElement[b
     """
     if not many:
         # PostgreSQL would otherwise go through all datasets, not knowing how few.
-        few = hits.cte("hits").prefix_with("MATERIALIZED", dialect="postgresql")
+        few = hits.cte().prefix_with("MATERIALIZED", dialect="postgresql")
         return Dataset.id.in_(select(few.c.dataset_id))
     return hits.where(dataset_id == Dataset.id).correlate(Dataset).exists()
 
