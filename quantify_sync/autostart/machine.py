@@ -19,7 +19,7 @@ from quantify_sync.autostart.scheduled import TaskScheduler
 from quantify_sync.autostart.systemd import Systemd
 from shared.errors import ConfigurationError
 from shared.models import Model
-from shared.settings import CONFIG_VARIABLE, DATA_DIR_VARIABLE
+from shared.settings import CONFIG_VARIABLE, DATA_DIR_VARIABLE, default_data_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ class Installed(Model):
     last_lines: tuple[str, ...] = ()
 
 
-def this_system(settings: Settings) -> System:
+def this_system() -> System:
     """Give this machine's way of starting a producer by itself.
 
     Raises
@@ -78,10 +78,10 @@ def this_system(settings: Settings) -> System:
     if sys.platform == "darwin":
         return Launchd(Path.home(), os.getuid())
     if sys.platform == "win32":
-        user = "\\".join(
-            filter(None, (os.environ.get("USERDOMAIN"), getpass.getuser()))
-        )
-        return TaskScheduler(settings.data_dir, user)
+        # Not that of the configuration: what is installed can be removed without one.
+        folder = Path(os.environ.get(DATA_DIR_VARIABLE) or default_data_dir())
+        domain, user = os.environ.get("USERDOMAIN"), getpass.getuser()
+        return TaskScheduler(folder, f"{domain}\\{user}" if domain else user)
     raise ConfigurationError(
         f"How a program is started by itself on {sys.platform} is not known here: have "
         "'quantify-sync producer' started by what starts other services there."

@@ -123,7 +123,7 @@ def install(
         options += ["--metrics-host", metrics_host]
     if log_json:
         options.append("--log-json")
-    system = machine.this_system(settings)
+    system = machine.this_system()
     config = config_path(settings.data_dir).absolute()
     steps = system.install(machine.make_job(settings, config, options, system=system))
     if dry_run:
@@ -141,9 +141,8 @@ def remove(*, dry_run: DryRun = False) -> None:
 
     from quantify_sync import output  # noqa: PLC0415 - slow to import
     from quantify_sync.autostart import machine  # noqa: PLC0415 - --help stays fast
-    from shared.settings import load_settings  # noqa: PLC0415 - as above
 
-    system = machine.this_system(load_settings())
+    system = machine.this_system()
     if not Path(system.path).exists():
         output.print_line("It is not installed.")
         return
@@ -164,7 +163,7 @@ def status(*, json: Json = False) -> None:
     from shared.settings import load_settings  # noqa: PLC0415 - as above
 
     settings = load_settings()
-    found = machine.look(settings, system=machine.this_system(settings))
+    found = machine.look(settings, system=machine.this_system())
     if json:
         output.print_json(found)
     elif found.path is None:

@@ -143,6 +143,18 @@ def test_removing_undoes_it_and_may_be_said_twice(run, home, systemd):
     assert systemd() == []
 
 
+def test_it_is_removed_though_the_configuration_is_wrong_by_now(
+    run, configured, home, systemd
+):
+    run("producer", "install")
+    configured.write_text("broker = 'nonsense'", "utf-8")
+
+    assert "no Redis URL" in run("producer", "status", code=3)
+    run("producer", "remove")
+
+    assert not unit_file(home).exists()
+
+
 def test_status_tells_since_when_it_runs_and_its_last_words(run, home, systemd):
     assert "'quantify-sync producer install'" in run("producer", "status", code=1)
     run("producer", "install")
@@ -221,7 +233,7 @@ def test_a_relative_directory_is_refused(run, configured, home, systemd):
 
 
 def test_on_macos_launchd_gets_an_agent(run, home, fake, monkeypatch, settings):
-    monkeypatch.setattr(machine, "this_system", lambda _: Launchd(home, 501))
+    monkeypatch.setattr(machine, "this_system", lambda: Launchd(home, 501))
     fake.program("launchctl", "print*) printf '\\tstate = running\\n\\tpid = 7\\n';;")
 
     run("producer", "install")
@@ -241,7 +253,7 @@ def test_on_macos_launchd_gets_an_agent(run, home, fake, monkeypatch, settings):
 def test_launchd_is_tried_again_while_it_is_still_ending(
     run, home, fake, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(machine, "this_system", lambda _: Launchd(home, 501))
+    monkeypatch.setattr(machine, "this_system", lambda: Launchd(home, 501))
     monkeypatch.setattr(machine, "TRY_AGAIN", 0)
     ended = tmp_path / "ended"
     fake.program(
@@ -256,7 +268,7 @@ def test_launchd_is_tried_again_while_it_is_still_ending(
 
 def test_on_windows_the_scheduler_gets_a_task(run, home, fake, monkeypatch, tmp_path):
     scheduler = TaskScheduler(tmp_path, "ada")
-    monkeypatch.setattr(machine, "this_system", lambda _: scheduler)
+    monkeypatch.setattr(machine, "this_system", lambda: scheduler)
     fake.program("schtasks", "*Query*) echo 'Last Result: 267009';;")
 
     run("producer", "install")
