@@ -122,6 +122,8 @@ class Watcher:
     def restart(self) -> None:
         """Begin anew: the root has become another folder (mounted again)."""
         self.stop()
+        # Only now: what was ending may have told it once more.
+        self._warnings.gave_up = self._deaf = False
         self.start()
 
     def cover(self, scope: Scope) -> list[str]:
@@ -178,7 +180,6 @@ class Watcher:
             self.start()
             return self._observer is not None
         if not observer.is_alive() or self._warnings.gave_up or self._deaf:
-            self._warnings.gave_up = self._deaf = False
             self.restart()
             return True
         alive = {emitter.watch for emitter in observer.emitters if emitter.is_alive()}
