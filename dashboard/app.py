@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from dashboard.access import Guard, make_rules
-from dashboard.api import curves, datasets, files, health
+from dashboard.api import curves, datasets, files, health, live
 from dashboard.house import House
 from dashboard.problems import Problem, tell_problems
 from quantify_sync.webtokens import Tokens
@@ -37,6 +37,7 @@ def make_api(house: House) -> FastAPI:
     for module in (files, datasets, health):  # what catches the rest comes last
         api.include_router(module.make_router(house))
     api.include_router(curves.make_router(house.hub))
+    api.include_router(live.make_router(house))
     tell_problems(api)
     made = api.openapi
 

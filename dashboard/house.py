@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from dashboard.hub import Hub
 from dashboard.opened import OpenedDatasets
+from dashboard.tracks import Tracks
 from quantify_sync.place import Place
 from quantify_sync.status import read_status
 from shared import broker
@@ -83,7 +84,9 @@ class House:
     place
         Connections to catalogue, store and Redis.
     hub
-        Who looks at the running measurements.
+        Who looks at the running measurements, for pages.
+    tracks
+        The same, for programs that grow a copy.
     opened
         Stored datasets in memory.
     """
@@ -92,6 +95,7 @@ class House:
         self.settings = settings
         self.place = LastingPlace(settings)
         self.hub = Hub(settings)
+        self.tracks = Tracks(settings)
         self.opened = OpenedDatasets(settings)
 
     def __enter__(self) -> Self:
@@ -99,6 +103,7 @@ class House:
 
     def __exit__(self, *_: object) -> None:
         self.hub.close()
+        self.tracks.close()
         self.place.close()
 
     def prepare(self) -> None:

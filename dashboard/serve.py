@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from shared.webaccess import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from shared.settings import Settings
 
@@ -72,6 +74,13 @@ def serve(
         scheme = "https" if web.certificate else "http"
         shown = f"[{host}]" if ":" in host else host
         tell(f"{scheme}://{shown}:{listening.getsockname()[1]}")
+
+        def end(_number: int, _frame: FrameType | None) -> None:
+            server.should_exit = True
+
+        # Uvicorn raises what has ended it once more, for whoever had it before.
+        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGINT, end)
         server.run(sockets=[listening])
 
 

@@ -191,6 +191,9 @@ def open_live(
 ) -> LiveRun:
     """Open a running measurement that a live worker of this machine follows.
 
+    Or one that another machine follows, where `live_url` in the configuration names
+    that machine's page.
+
     Parameters
     ----------
     tuid
@@ -208,7 +211,9 @@ def open_live(
     Raises
     ------
     NotFoundError
-        No such run is followed here; the message says what to do.
+        No such run is followed here or there; the message says what to do.
+    PageUnavailableError, ConfigurationError
+        The page that `live_url` names does not answer, or lets nobody in.
     """
     settings = settings or load_settings()
     with ExitStack() as others:
@@ -218,6 +223,12 @@ def open_live(
                 with suppress(NotFoundError):  # not begun yet, or just removed
                     found.append(others.enter_context(LiveRun(folder)))
         found = [run for run in found if set_up in (None, run.set_up)]
+        if not found and settings.live_url:
+            from quantify_sync.remote import open_remote  # noqa: PLC0415 - it imports this
+
+            there = open_remote(settings, tuid=tuid, set_up=set_up, source=source)
+            if there is not None:
+                return there
         if not found:
             raise NotFoundError(missing(settings, tuid, set_up or source))
         return LiveRun(max(found, key=lambda run: run.status.updated).folder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from quantify_sync.live import LiveRun, live_folders
 from shared.catalogue.records import State
-from shared.errors import FileBusyError, NotFoundError
+from shared.errors import FileBusyError, NotFoundError, PageUnavailableError
 from shared.presence import read_progress
 from shared.tuid import parse_container
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from quantify_sync.place import Place
+    from quantify_sync.remote import Page
     from workers.live.reading import LiveState
     from workers.quantify.dataset import Variable
 
@@ -108,6 +111,8 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         for run in self._runs.values():
             run.close()
+        if "_page" in self.__dict__:
+            self._page.close()
 
     def look(self) -> list[Watched]:
         """Tell how the running measurements stand now, by set-up and TUID.
@@ -119,7 +124,7 @@ class Watch:
         for key, run in list(self._runs.items()):
             try:
                 shown.append(self._show(run))
-            except FileBusyError:
+            except (FileBusyError, PageUnavailableError):
                 continue  # it is shown again at the next look
             except NotFoundError:
                 ended.add(key)
@@ -145,7 +150,35 @@ class Watch:
                     continue
                 self._runs[key] = run
             there.add(key)
+        return there | self._find_remote(there)
+
+    def _find_remote(self, here: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Take up the runs that the page on another machine tells of."""
+        if not self._place.settings.live_url:
+            return set()
+        from quantify_sync.remote import RemoteRun  # noqa: PLC0415 - only where wanted
+
+        there = set()
+        # What the page does not tell, Redis does, without values.
+        with suppress(PageUnavailableError):
+            for one in self._page.runs(tuid=self._tuid):
+                key = one.source, one.tuid
+                wanted = one.here and self._set_up in (None, one.set_up)
+                if not wanted or key in here:
+                    continue
+                if key not in self._runs:
+                    try:
+                        self._runs[key] = RemoteRun(self._place.settings, *key)
+                    except NotFoundError:
+                        continue  # just removed
+                there.add(key)
         return there
+
+    @cached_property
+    def _page(self) -> Page:
+        from quantify_sync.remote import Page  # noqa: PLC0415 - only where wanted
+
+        return Page(self._place.settings)
 
     def _forget(self, key: tuple[str, str]) -> None:
         self._runs.pop(key).close()

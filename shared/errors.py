@@ -9,6 +9,7 @@
     │   ├── BrokerUnavailableError
     │   ├── CatalogueUnavailableError
     │   ├── StoreUnavailableError
+    │   ├── PageUnavailableError
     │   └── ConflictError
     └── PermanentError              answered with `failed`; tried again daily
         ├── ConfigurationError
@@ -57,6 +58,10 @@ class CatalogueUnavailableError(TransientError):
 
 class StoreUnavailableError(TransientError):
     """The object store does not answer or refuses to write."""
+
+
+class PageUnavailableError(TransientError):
+    """The web page on another machine does not answer."""
 
 
 class ConflictError(TransientError):
