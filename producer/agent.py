@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from producer.record import Record
     from producer.seen import Seen
+    from shared.pauses import Pause
     from shared.presence import Agent, Newest
     from shared.settings import Timings
     from shared.sources import Source
@@ -89,7 +90,13 @@ class SourceAgent:
             appeared=self._status.appeared,
             quiet=timings.quiet,
         )
-        self._sweeper = Sweeper(source, self._announcer, self._inbox.put)
+        self._paused: Pause | None = None
+        self._sweeper = Sweeper(
+            source,
+            self._announcer,
+            self._inbox.put,
+            paused=lambda: self.is_paused,
+        )
         self._coverage = Coverage(
             source,
             timings,
@@ -143,6 +150,11 @@ class SourceAgent:
     def last(self) -> tuple[Agent, float]:
         """What it knows now, and since when it has not told it, s. From any thread."""
         return self._status.last
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether people have paused the source."""
+        return self._paused is not None
 
     @property
     def reaches_redis(self) -> bool:
@@ -221,6 +233,7 @@ class SourceAgent:
         if now < self._away_until:
             return
         self._greet()
+        self._check_paused(now)
         self._check_mark(now)
         if len(self._ledger):
             for record in self._ledger.stale(LOOKS):
@@ -325,7 +338,7 @@ class SourceAgent:
 
     def _schedule(self, now: float) -> None:
         """Ask for the sweeps whose time has come, and look after the watches."""
-        if now >= self._next_everything:
+        if now >= self._next_everything and not self._paused:
             self._next_everything = now + self._timings.everything
             self._sweeper.ask(everything=True)
         if now >= self._next_whole:
@@ -385,6 +398,8 @@ class SourceAgent:
         if now < self._away_until:
             return
         self._greet()
+        if self._paused:
+            return
         while records := self._ledger.due(now, limit=MAX_FOUND):
             ready = self._still_due(self._spaced(records, now), now)
             scans = [record for record in ready if record.why == "scan"]
@@ -472,10 +487,28 @@ class SourceAgent:
         request = self._announcer.request()
         if request is None or request.token == self._handled:
             return
+        if self._paused and request.verb == "everything":
+            return  # when it goes on
         self._handled = request.token
         logger.info("Asked for %s", request.verb)
         self._next_tick = now + TICK
         self._sweeper.ask(whole=True, everything=request.verb == "everything")
+
+    def _check_paused(self, now: float) -> None:
+        """Hear whether people have paused the source, or let it go on.
+
+        A Redis that knows nothing was emptied, which changes nothing; to remind it is
+        the workers' part, who know the catalogue.
+        """
+        known, pause = self._announcer.paused()
+        if not known:
+            return
+        before, self._paused = self._paused, pause
+        if pause and not before:
+            logger.info("%s is %s", self._source.name, pause.told(self._source.name))
+        elif before and not pause:
+            logger.info("%s goes on after a pause", self._source.name)
+            self._ledger.resume(now)
 
     # Redis away and back ---------------------------------------------------------
 
@@ -513,6 +546,7 @@ class SourceAgent:
             self._away = False
             logger.info("Redis is back")
         now = time.monotonic()
+        self._check_paused(now)
         for record in list(self._ledger.live(now)):
             if record.seen is None:
                 self._look(record, now)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from shared import answers, keys, listings, presence, queues, requests
+from shared import answers, keys, listings, pauses, presence, queues, requests
 from shared.broker import connect, make_app, reaching
 from shared.events import MAX_FOUND, Announcement, DatasetsFound, Sighting
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from producer.seen import Seen
     from shared.answers import Answer, CatalogueMark
     from shared.fingerprint import Listing
+    from shared.pauses import Pause
     from shared.presence import Agent, Newest
     from shared.requests import Request
 
@@ -136,6 +137,11 @@ class Announcer:
         """Read what the command line asked last."""
         with reaching(self._url):
             return requests.read(self._redis, self._source)
+
+    def paused(self) -> tuple[bool, Pause | None]:
+        """Read whether people have paused the source: whether that is known; it."""
+        with reaching(self._url):
+            return pauses.read(self._redis, self._source)
 
     def remembers_agent(self) -> bool:
         """Whether Redis still has this producer's last sign of life."""

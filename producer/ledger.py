@@ -260,6 +260,21 @@ class Ledger:
             record.wait = self._timings.backoff_first
             record.due = min(record.due, now)
 
+    def resume(self, now: float) -> None:
+        """Take in that the source goes on after a pause.
+
+        What was said before it may have been dropped: all is said again at once.
+        The followers of running measurements had left them.
+        """
+        for record in self._active.values():
+            if record.settles != NEVER:
+                record.orphaned = True
+                record.patience = FOLLOWER_SECONDS
+                record.followed = False
+            if record.orphaned or not record.answered:
+                record.wait = self._timings.backoff_first
+                record.due = min(record.due, now)
+
     # What is to do ---------------------------------------------------------------
 
     def due(self, now: float, *, limit: int) -> list[Record]:

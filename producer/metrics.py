@@ -32,4 +32,6 @@ class ProducerCollector(Collector):
         """Tell what each of them knows now."""
         agents = self._agents()
         yield redis_up(up=all(agent.reaches_redis for agent in agents))
-        yield from source_families(Told(agent.name, *agent.last) for agent in agents)
+        yield from source_families(
+            Told(agent.name, *agent.last, agent.is_paused) for agent in agents
+        )

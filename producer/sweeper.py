@@ -79,6 +79,8 @@ class Sweeper:
         Where the answers are read.
     tell
         Called with each `Batch`, then `Swept`; or with `Away`.
+    paused
+        Tells whether the source is paused: then nothing is announced.
     """
 
     def __init__(
@@ -86,11 +88,14 @@ class Sweeper:
         source: Source,
         announcer: Announcer,
         tell: Callable[[Batch | Swept | Away], None],
+        *,
+        paused: Callable[[], bool],
     ) -> None:
         self._source = source
         self._root = source.quantify_directory
         self._announcer = announcer
         self._tell = tell
+        self._paused = paused
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stop = threading.Event()
@@ -187,14 +192,15 @@ class Sweeper:
     def _compare(self, batch: list[Seen], *, everything: bool) -> None:
         """Hand a batch on with its answers; wait while Redis is away.
 
-        Announcing everything also waits until the workers keep up.
+        Announcing everything also waits until the workers keep up, and for the end
+        of a pause.
         """
         if not batch:
             return
         tuids = [seen.tuid for seen in batch]
         while not self._stop.is_set():
             try:
-                if everything and self._announcer.is_crowded():
+                if everything and (self._paused() or self._announcer.is_crowded()):
                     self._stop.wait(BROKER_WAIT)
                     continue
                 found = self._announcer.answers(tuids, self._announcer.mark())

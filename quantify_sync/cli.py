@@ -12,7 +12,16 @@ try:
     import typer
     from typer.core import TyperGroup
 
-    from quantify_sync.commands import look, mend, producer, run, sources, watch, web
+    from quantify_sync.commands import (
+        look,
+        mend,
+        pausing,
+        producer,
+        run,
+        sources,
+        watch,
+        web,
+    )
     from shared.errors import QuantifySyncError
     from shared.version import installed_version
 except KeyboardInterrupt:
@@ -140,7 +149,7 @@ def _common(
             os.environ[variable] = str(path.expanduser().absolute())
 
 
-for _module in (run, producer, watch, web, look, mend, sources):
+for _module in (run, producer, pausing, watch, web, look, mend, sources):
     _module.register(app)
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from quantify_sync.unsynced import unreadable_count, unsynced_lines
-from shared import answers, keys, presence, queues
+from shared import answers, keys, pauses, presence, queues
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,10 @@ class Progress(NamedTuple):
         What lies in the directories and is not synced, a line each.
     unsynced_count, unreadable
         How much that is in all, and how many folders of it may not be read.
+    held
+        Datasets that wait for the end of a pause.
+    paused
+        Which sources are paused, and how to end it.
     """
 
     swept: bool
@@ -51,11 +55,13 @@ class Progress(NamedTuple):
     unsynced: tuple[str, ...] = ()
     unsynced_count: int = 0
     unreadable: int = 0
+    held: int = 0
+    paused: tuple[str, ...] = ()
 
     @property
     def in_step(self) -> int:
         """Datasets that are stored as they are on disk."""
-        return max(self.datasets - self.unsettled - self.failed, 0)
+        return max(self.datasets - self.unsettled - self.held - self.failed, 0)
 
     @property
     def done(self) -> bool:
@@ -96,10 +102,17 @@ def read_progress(
         for name, agent in agents.items()
         if agent is not None and agent.pid == producer
     }
+    paused = pauses.read_all(redis)
     return Progress(
         swept=len(mine) == len(sources) and all(a.swept for a in mine.values()),
         datasets=sum(agent.datasets for agent in mine.values()),
-        unsettled=sum(agent.unsettled for agent in mine.values()),
+        unsettled=sum(a.unsettled for n, a in mine.items() if n not in paused),
+        held=sum(a.unsettled for n, a in mine.items() if n in paused),
+        paused=tuple(
+            f"{source.name} is {paused[source.name].told(source.name)}"
+            for source in sources
+            if source.name in paused
+        ),
         failed=sum(agent.failed for agent in mine.values()),
         waiting=_queued(redis, sources) or (running and _running(redis, sources)),
         messages=tuple(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from quantify_sync.pausing import read_pauses
 from quantify_sync.troubles import Trouble, find_troubles
 from shared import answers, keys, listings, presence, queues, refusals
 from shared.catalogue.models import Dataset
@@ -14,6 +15,7 @@ from shared.catalogue.records import State
 from shared.catalogue.search import count_by_state, failures
 from shared.errors import QuantifySyncError
 from shared.models import Model
+from shared.pauses import Pause
 from shared.urls import without_password
 
 if TYPE_CHECKING:
@@ -116,6 +118,8 @@ class SourceStatus(Model):
         TUIDs of running measurements that wait for a live worker.
     disagreements
         What producer and worker see differently.
+    paused
+        Since when and by whom it is paused; None if it is not.
     """
 
     name: str
@@ -128,6 +132,7 @@ class SourceStatus(Model):
     runs: tuple[RunStatus, ...] = ()
     unfollowed: tuple[str, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
+    paused: Pause | None = None
 
 
 class Failure(Model):
@@ -192,6 +197,7 @@ def read_status(place: Place) -> Status:
     counts: dict[str, dict[State, int]] = {}
     states: dict[State, int] = {}
     with_defects, complaint = 0, None
+    paused = read_pauses(place)
     try:
         with place.catalogue.read() as session:
             states = count_by_state(session)
@@ -213,7 +219,12 @@ def read_status(place: Place) -> Status:
         catalogue=without_password(settings.catalogue),
         catalogue_error=complaint,
         sources=tuple(
-            _source_status(redis, source, counts.get(source.name, {}))
+            _source_status(
+                redis,
+                source,
+                counts.get(source.name, {}),
+                paused=paused.get(source.name),
+            )
             for source in settings.sources
         ),
         queues=_queue_depths(redis, settings.sources) if redis else {},
@@ -248,7 +259,11 @@ def _queue_depths(redis: Redis, sources: tuple[Source, ...]) -> dict[str, int]:
 
 
 def _source_status(
-    redis: Redis | None, source: Source, counts: dict[State, int]
+    redis: Redis | None,
+    source: Source,
+    counts: dict[State, int],
+    *,
+    paused: Pause | None,
 ) -> SourceStatus:
     return SourceStatus(
         name=source.name,
@@ -261,6 +276,7 @@ def _source_status(
         runs=_runs(redis, source.name) if redis else (),
         unfollowed=_unfollowed(redis, source.name) if redis else (),
         disagreements=_disagreements(redis, source.name) if redis else (),
+        paused=paused,
     )
 
 

@@ -82,6 +82,8 @@ def _complaining(source: SourceStatus) -> Iterator[Trouble]:
 
 def _waiting(source: SourceStatus) -> Iterator[Trouble]:
     producer = source.producer
+    if source.paused:  # somebody wants it so; `status` says how to end it
+        return
     if producer and producer.unanswered and (producer.waiting or 0.0) > LONG:
         yield Trouble(
             what=f"{source.name}: {producer.unanswered} dataset(s) without an answer, "
@@ -91,7 +93,7 @@ def _waiting(source: SourceStatus) -> Iterator[Trouble]:
 
 
 def _unfollowed(source: SourceStatus) -> Iterator[Trouble]:
-    if source.unfollowed:
+    if source.unfollowed and not source.paused:
         yield Trouble(
             what=f"{source.name}: no live worker follows "
             f"{', '.join(source.unfollowed)}, or each has its hands full",

@@ -25,6 +25,8 @@ from quantify_sync.progress import (
     read_progress,
 )
 from quantify_sync.stack import running_stack
+from shared.broker import connect
+from shared.catalogue import pauses
 from shared.catalogue.session import Catalogue
 from shared.errors import QuantifySyncError
 from shared.logfile import RotatingFile
@@ -98,6 +100,9 @@ def run_stack(
         catalogue = Catalogue(settings.catalogue)
         try:
             catalogue.migrate()
+            # Before a producer starts, which would announce until a worker tells it.
+            with catalogue.write() as session, connect(stack.broker) as redis:
+                pauses.settle(session, redis)
             names = tuple(source.name for source in settings.sources)
             journal = Journal(catalogue, names)
             screen.begin(_places(settings, config, stack))
@@ -195,7 +200,8 @@ class _Loop:
             self._progress = NOTHING_KNOWN
             reason = without_password(str(error))
             self._complain_once(f"Redis does not answer, waiting for it ({reason})")
-        for message in (*self._progress.messages, *self._progress.unsynced):
+        told = self._progress
+        for message in (*told.messages, *told.unsynced, *told.paused):
             self._complain_once(message)
         self._screen.show(self._progress)
 
@@ -223,6 +229,8 @@ class _Loop:
             for dataset, reason in list(failures.items())[:FAILURES_TOLD]:
                 self._screen.complain(f"{dataset} failed: {reason}")
         if self._progress.failed or self._progress.unreadable or unreadable:
+            return exits.FOUND_WRONG
+        if self._progress.paused:
             return exits.FOUND_WRONG
         return exits.OK
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from quantify_sync.live import LiveRun, live_folders
+from shared import pauses
 from shared.catalogue.records import State
 from shared.errors import FileBusyError, NotFoundError, PageUnavailableError
 from shared.presence import read_progress
@@ -134,6 +135,17 @@ class Watch:
         others = self._elsewhere()
         shown += [one for one in others if (one.source, one.tuid) not in here]
         return sorted(shown, key=lambda one: (one.set_up, one.tuid))
+
+    def paused(self) -> list[str]:
+        """Tell which sources are paused, and how to end it."""
+        if self._place.redis is None:
+            return []
+        found = pauses.read_all(self._place.redis)
+        return [
+            f"{source.name} is {found[source.name].told(source.name)}"
+            for source in self._place.settings.sources
+            if self._set_up in (None, source.set_up) and source.name in found
+        ]
 
     def _find(self) -> set[tuple[str, str]]:
         """Take up the runs that began; tell which go on."""

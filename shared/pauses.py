@@ -42,7 +42,8 @@ class Pause(Model):
     def told(self, source: str) -> str:
         """Say it to people, with the command that ends it."""
         since = self.since.astimezone().strftime("%Y-%m-%d %H:%M")
-        return f"paused since {since} by {self.by}: 'quantify-sync resume {source}'"
+        end = f"'quantify-sync resume {source}' ends it"
+        return f"paused since {since} by {self.by}: {end}"
 
 
 def tell(redis: Redis, pauses: Mapping[str, Pause | None]) -> None:

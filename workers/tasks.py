@@ -16,7 +16,7 @@ from shared.logs import about
 from shared.sources import SOURCE_NAME
 from shared.urls import without_password
 from shared.version import installed_version
-from workers import announcements, upload
+from workers import announcements, pausing, upload
 from workers.app import app
 from workers.meters import meters
 from workers.workplace import Workplace, this_workplace
@@ -50,14 +50,17 @@ def on_modified(message: dict[str, Any]) -> None:
     """Handle a dataset that changed, or settled."""
     with _answering(message) as place:
         announcement = events.parse(events.Announcement, message)
-        announcements.on_announcement(app, place, announcement)
+        if not pausing.is_paused(place, announcement.source):
+            announcements.on_announcement(app, place, announcement)
 
 
 @app.task(name=queues.ON_FOUND)
 def on_found(message: dict[str, Any]) -> None:
     """Handle what a sweep found: datasets that have no answer."""
     with _answering(message) as place:
-        announcements.on_found(app, place, events.parse(events.DatasetsFound, message))
+        found = events.parse(events.DatasetsFound, message)
+        if not pausing.is_paused(place, found.source):
+            announcements.on_found(app, place, found)
 
 
 @app.task(name=queues.UPLOAD)
@@ -66,6 +69,8 @@ def upload_dataset(message: dict[str, Any]) -> None:
     with _answering(message) as place:
         announcement = events.parse(events.Announcement, message)
         presence.clear_queued(place.redis, announcement.source, [announcement.tuid])
+        if pausing.is_paused(place, announcement.source):
+            return
         result = upload.upload(place, announcement)
         logger.info("Upload: %s", result.value)
 
@@ -77,6 +82,8 @@ def upload_found(message: dict[str, Any]) -> None:
         found = events.parse(events.DatasetsFound, message)
         tuids = [seen.tuid for seen in found.items]
         presence.clear_queued(place.redis, found.source, tuids)
+        if pausing.is_paused(place, found.source):
+            return
         outcomes = upload.upload_found(place, found)
         for seen in found.items:
             outcome = outcomes[seen.tuid]

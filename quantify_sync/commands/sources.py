@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer evaluates annotations
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from quantify_sync.commands.look import Json  # noqa: TC001 - as above
+
+if TYPE_CHECKING:
+    from shared.pauses import Pause
 
 
 def register(app: typer.Typer) -> None:
@@ -103,6 +106,8 @@ def list_sources(*, json: Json = False) -> None:
         )
         made.add_row(*(output.cell(value) for value in row))
     output.print_table(made)
+    for name, pause in _pauses().items():
+        output.print_line(f"{name} is {pause.told(name)}.", "yellow")
 
 
 def remove(name: Annotated[str, typer.Argument(help="Of the source.")]) -> None:
@@ -115,6 +120,18 @@ def remove(name: Annotated[str, typer.Argument(help="Of the source.")]) -> None:
         f"Removed {name} from the configuration. Its datasets stay in store and "
         "catalogue."
     )
+
+
+def _pauses() -> dict[str, Pause]:
+    """Tell which sources are paused, where the catalogue's packages are installed."""
+    try:
+        from quantify_sync.pausing import read_pauses  # noqa: PLC0415 - slow to import
+        from quantify_sync.place import Place  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return {}  # a lab machine: `status` elsewhere tells it
+    with Place() as place:
+        names = {source.name for source in place.settings.sources}
+        return {n: one for n, one in read_pauses(place).items() if n in names}
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:

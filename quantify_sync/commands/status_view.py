@@ -61,6 +61,8 @@ def _counted(states: Mapping[State, int]) -> str:
 
 def _print_source(source: SourceStatus, now: Status) -> None:
     output.print_heading(f"{source.name} ({source.set_up}): {source.directory}")
+    if source.paused:
+        output.print_line(f"  {source.paused.told(source.name)}", "yellow")
     if not now.catalogue_error:
         output.print_line(f"  datasets: {_counted(source.datasets)}")
     if source.producer is not None:

@@ -65,7 +65,7 @@ def _draw(runs: Watch, *, named: bool) -> None:
     with Live(console=screen, auto_refresh=False) as live:
         while True:
             shown = runs.look()
-            live.update(draw(shown, screen.size), refresh=True)
+            live.update(draw(shown, screen.size, runs.paused()), refresh=True)
             if named and not _goes_on(shown):
                 return
             time.sleep(DRAW_EVERY)
@@ -77,8 +77,13 @@ def _print_lines(runs: Watch, *, named: bool, json: bool) -> None:
 
     told: dict[str, str] = {}
     waits = False
+    paused: list[str] = []
     while True:
         shown = runs.look()
+        before, paused = paused, runs.paused()
+        for line in paused if not json else ():
+            if line not in before:
+                typer.echo(line)
         for one in shown:
             line = as_json(one) if json else as_line(one)
             state = f"{one.filled} {one.total} {one.state}"

@@ -46,16 +46,18 @@ def as_json(one: Watched) -> str:
     return json.dumps(fields)
 
 
-def draw(shown: Sequence[Watched], size: ConsoleDimensions) -> RenderableType:
-    """Draw all that runs into a terminal of that size."""
+def draw(
+    shown: Sequence[Watched], size: ConsoleDimensions, paused: Sequence[str] = ()
+) -> RenderableType:
+    """Draw all that runs into a terminal of that size, below what is paused."""
+    head = [Text(line, style="yellow") for line in paused]
     if not shown:
-        return Text(
-            "Nothing is being measured; it is shown here when it begins. Ctrl-C ends.",
-            style="dim",
-        )
-    height = min(max(size.height // len(shown) - AROUND, MIN_HEIGHT), MAX_HEIGHT)
+        waits = "Nothing is being measured; it is shown here when it begins. "
+        return Group(*head, Text(f"{waits}Ctrl-C ends.", style="dim"))
+    room = size.height - len(head)
+    height = min(max(room // len(shown) - AROUND, MIN_HEIGHT), MAX_HEIGHT)
     width = min(max(size.width - MARGIN - 1, 10), MAX_WIDTH)
-    return Group(*(_draw_one(one, width, height) for one in shown))
+    return Group(*head, *(_draw_one(one, width, height) for one in shown))
 
 
 def _draw_one(one: Watched, width: int, height: int) -> RenderableType:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from shared import answers
-from shared.catalogue import migrate
+from shared.catalogue import migrate, pauses
 from shared.catalogue.models import History, Meta
 from shared.version import installed_version
 
@@ -61,6 +61,8 @@ def settle_epoch(
 ) -> answers.CatalogueMark:
     """Tell producers which catalogue answers, under a new epoch where it must be new.
 
+    And which sources are paused, as it remembers.
+
     The answers in Redis are void if they have parted (see `has_parted`), or if the
     objects were in another store. Emptied with Redis, they need no new epoch.
 
@@ -98,4 +100,5 @@ def settle_epoch(
             mark = mark._replace(epoch=migrate.write_epoch(connection))
         session.merge(Meta(key=_STORE, value=store))
         answers.write_mark(redis, mark)
+        pauses.settle(session, redis)
     return mark

@@ -26,13 +26,14 @@ from producer.scanner import MAX_TOLD
 from producer.service import run_producer
 from producer.sweeper import Sweeper
 from producer.watcher import OVERFLOW_LOGGER
-from shared import answers, keys, listings, presence, queues, requests
+from shared import answers, keys, listings, pauses, presence, queues, requests
 from shared.answers import CatalogueMark
 from shared.broker import reaching
 from shared.errors import BrokerUnavailableError
 from shared.events import Announcement, DatasetsFound, parse
 from shared.fingerprint import list_container
 from shared.names import below
+from shared.pauses import Pause
 from shared.settings import Settings, Timings
 from shared.sources import Source
 from shared.tuid import TUID_LENGTH
@@ -893,6 +894,77 @@ def test_a_redis_that_forgot_all_is_told_again_which_runs_go_on(lab):
     lab.redis.flushall()
     lab.until(lambda: lab.redis.exists(pulse))
     assert presence.read_newest(lab.redis, SOURCE).tuid == tuid_of(run)
+
+
+# Paused -------------------------------------------------------------------------------
+
+PAUSE = Pause(since="2026-03-02T10:00:00Z", by="ada@lab")
+
+
+def is_noticed(lab):
+    """Wait until the agent has heard what it was told: two ticks at least."""
+    lab.redis.set(keys.agent(SOURCE), "no sign of life")
+    lab.until(lab.agent)
+    time.sleep(0.3)
+
+
+def test_while_paused_nothing_is_announced_and_nothing_forgotten(lab):
+    old = measure(lab.root, day="20250101")
+    age(lab.root)
+    pauses.tell(lab.redis, {SOURCE: PAUSE})
+    lab.start()
+    new = measure(lab.root, 1, writes=3)
+    run = tuid_of(new)
+    lab.until(lambda: lab.redis.exists(keys.pulse(SOURCE, run)))  # it watches
+    lab.until(lambda: lab.agent().unanswered == 2)
+    requests.ask(lab.redis, SOURCE, "everything")
+    time.sleep(2 * TIMINGS.backoff_first)
+    assert lab.listen() == []
+    pauses.tell(lab.redis, {SOURCE: None})
+    lab.until(lambda: lab.about(tuid_of(old)) and lab.about(run, "write"))
+    assert lab.about(run)[0].task == queues.ON_CREATED
+
+
+def test_a_pause_is_heard_and_ended_without_a_restart(lab):
+    container = measure(lab.root)
+    lab.start()
+    lab.until(lab.at_rest)
+    pauses.tell(lab.redis, {SOURCE: PAUSE})
+    is_noticed(lab)
+    lab.listen()
+    lab.said.clear()
+    write(container, 7.0)
+    time.sleep(2 * TIMINGS.backoff_first)
+    assert lab.listen() == []
+    pauses.tell(lab.redis, {SOURCE: None})
+    lab.until(lambda: lab.about(tuid_of(container)))
+
+
+def test_a_pause_outlives_a_redis_that_is_emptied(lab):
+    container = measure(lab.root)
+    pauses.tell(lab.redis, {SOURCE: PAUSE})
+    lab.start()
+    lab.redis.flushall()
+    lab.until(lab.agent)  # it has noticed
+    write(container, 7.0)
+    time.sleep(2 * TIMINGS.backoff_first)
+    assert lab.listen() == []
+    pauses.tell(lab.redis, {SOURCE: None})
+    lab.until(lambda: lab.about(tuid_of(container)))
+
+
+def test_on_a_request_for_everything_a_pause_is_waited_for(lab):
+    container = measure(lab.root, day="20250101")
+    age(lab.root)
+    lab.answer(container)
+    lab.start()
+    pauses.tell(lab.redis, {SOURCE: PAUSE})
+    is_noticed(lab)
+    requests.ask(lab.redis, SOURCE, "everything")
+    time.sleep(1.0)
+    assert lab.listen() == []
+    pauses.tell(lab.redis, {SOURCE: None})
+    lab.until(lambda: lab.about(tuid_of(container)))
 
 
 @pytest.fixture

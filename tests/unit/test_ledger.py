@@ -565,6 +565,42 @@ def test_a_run_that_is_followed_or_refreshed_waits_since_its_last_write():
     assert ledger.counts(36_010.0, later + 10).oldest == later  # A's last write
 
 
+def test_after_a_pause_all_that_has_no_answer_is_said_at_once():
+    """What was said before may have been dropped, whatever its back-off is."""
+    ledger = Ledger(TIMINGS)
+    found(ledger, seen(A))
+    assert [now for now in (0.0, 30.0, 90.0) if send(ledger, now)] == [0.0, 30.0, 90.0]
+    assert send(ledger, 100.0) == []
+    ledger.resume(100.0)
+    assert send(ledger, 100.0) == [(A, "scan")]
+    assert send(ledger, 159.0) == []
+    assert send(ledger, 160.0) == [(A, "scan")]
+
+
+def test_after_a_pause_a_run_whose_follower_left_wants_one_at_once():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    ledger.created(A, 0.0)
+    send(ledger, 0.0)
+    written(ledger, A, 1.0, followed=True)
+    ledger.looked(seen(A), 1.0)
+    ledger.answered(A, Answer("live", seen(A).fingerprint), 2.0)
+    assert send(ledger, 10.0) == []
+    ledger.resume(10.0)
+    assert send(ledger, 10.0) == [(A, "write")]
+    assert send(ledger, 121.0) == [(A, "settled")]
+
+
+def test_a_pause_of_what_is_at_rest_changes_nothing():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    send(ledger, 120.0)
+    ledger.answered(A, synced(seen(A)), 121.0)
+    ledger.resume(122.0)
+    assert send(ledger, 122.0) == []
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["found", "written", "touched", "answer", "gone", "void"]),

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from shared import keys, presence
+from shared import keys, pauses, presence
 from shared.broker import reaching
 from shared.errors import NotFoundError, QuantifySyncError, TransientError
 from shared.events import Announcement, parse
@@ -84,13 +84,17 @@ class Desk:
         Returns
         -------
         Ended or None
-            How the run ended; None if it goes on, or another follows it.
+            How the run ended; None if it goes on, another follows it, or its source
+            is paused: then its producer announces it again.
         """
         source = self._place.settings.source(message.source)
         memory = None
         with self._answered(message):
             until = time.monotonic() + DEAD_SECONDS
             while not self.stop.is_set():
+                _, pause = pauses.read(self._place.redis, source.name)
+                if pause:
+                    break
                 try:
                     memory = self._follow(source, message, tell)
                     break

@@ -128,13 +128,13 @@ class XArrayReplicator:
         Returns
         -------
         Ended or None
-            How the run ended; None when this worker was asked to stop, or the run's
-            file is gone for good.
+            How the run ended; None when this worker was asked to stop, its source was
+            paused, or the run's file is gone for good.
         """
         try:
             self._recover()
             heard_since = None
-            while not self._stop.is_set():
+            while not (self._stop.is_set() or self._line.paused):
                 self._line.wake.clear()  # first: what comes from here on is seen
                 if self._board.heard_since != heard_since:
                     heard_since = self._board.heard_since

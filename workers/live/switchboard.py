@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from shared import keys, presence
+from shared import keys, pauses, presence
 from shared.broker import SOCKET_SECONDS, connect, reaching
 from shared.errors import BrokerUnavailableError
 
@@ -58,6 +58,8 @@ class Line:
         TUID of the source's newest container; None while unknown.
     progress
         What is told of the run.
+    paused
+        Its source is paused: the follower is to leave it.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Line:
         self.last: tuple[Pulse, float] | None = None
         self.newest: str | None = None
         self.progress: Progress | None = None
+        self.paused = False
 
     def name_newest(self, newest: Newest) -> None:
         """Take in which container is the newest, unless it is of before this run.
@@ -220,6 +223,7 @@ class Switchboard:
                         renewed = time.monotonic()
                     told = self._tell_progress(redis, lines, told, all_of_it=due)
                     self._ask_newest(redis, lines)
+                    self._ask_paused(redis, lines)
             except BrokerUnavailableError as error:
                 logger.debug("%s", error)
                 renewed = 0.0
@@ -266,6 +270,14 @@ class Switchboard:
             for line in lines:
                 if newest and line.source == source:
                     line.name_newest(newest)
+
+    def _ask_paused(self, redis: Redis, lines: list[Line]) -> None:
+        """Send the followers of paused sources away; nobody else calls them back."""
+        paused = pauses.read_all(redis) if lines else {}
+        for line in lines:
+            if line.source in paused:
+                line.paused = True
+                line.wake.set()
 
     def _leave(self, line: Line) -> None:
         """Say the last about a run, and give its lease back."""

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import quantify_sync
-from shared import keys, presence, queues
+from shared import keys, pauses, presence, queues
 from shared.errors import (
     NotConvertibleError,
     NotFoundError,
     StoreUnavailableError,
 )
+from shared.pauses import Pause
 from workers import announcements, upload
 from workers.live import tidying
 from workers.live.desk import Desk
@@ -30,6 +31,7 @@ from workers.live.tidying import (
 
 NAN = np.nan
 X = [np.arange(4.0)]
+PAUSE = Pause(since="2026-03-02T10:00:00Z", by="ada@lab")
 
 
 def nothing():
@@ -456,3 +458,27 @@ def test_progress_is_handed_to_who_asked_for_it(
     desk.close()
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_a_pause_sends_the_follower_away_and_after_it_the_run_is_followed_on(
+    run, follow, place, states
+):
+    one = run()
+    one.begin(X, nothing())
+    one.write(X, values(1))
+    first = follow(one)
+    states.wait_for(lambda: first.is_at(one))
+    pauses.tell(place.redis, {"fridge": PAUSE})
+    assert first.join() is None
+    one.write(X, values(2))
+    assert follow(one).join() is None, "it is not begun while the source is paused"
+    name = keys.follow("fridge", one.tuid)
+    assert not place.redis.exists(name)
+    assert presence.waiting_for_follower(place.redis, "fridge") == {}
+    assert place.redis.llen(queues.LIVE) == 0, "it was not handed on"
+
+    pauses.tell(place.redis, {"fridge": None})
+    second = follow(one)
+    states.wait_for(lambda: second.is_at(one))
+    one.close(X, values())
+    assert second.join() == "filled"
