@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ALIVE = "/alive"
+"""Tells everybody that the server runs, and nothing else."""
 COOKIE = "quantify_sync"
 SESSION_SECONDS = 30 * 86_400
 """For how long a browser stays logged in."""
@@ -130,6 +132,8 @@ class Guard:
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         """Give the guard's own answer; None to let in."""
         asked = HTTPConnection(scope)
+        if scope["type"] == "http" and scope["path"] == ALIVE:
+            return Response(status_code=204)
         if complaint := self._complaint(scope, asked.headers):
             status, told = complaint
             return problem(status, told, instance=scope["path"])

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from dashboard.app import make_app
-from quantify_sync.webtokens import Tokens
+from quantify_sync.page import refuse_unguarded
 from shared.errors import ConfigurationError
-from shared.webaccess import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,26 +81,6 @@ def serve(
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
         server.run(sockets=[listening])
-
-
-def refuse_unguarded(settings: Settings, host: str) -> None:
-    """Refuse to listen where everybody could come in.
-
-    Raises
-    ------
-    ConfigurationError
-        It is not loopback, and there is neither token nor trusted proxy.
-    """
-    web = settings.web
-    guarded = bool(Tokens(settings).list())
-    guarded |= bool(web.proxy_user_header and web.trusted_proxies)
-    if not guarded and not is_loopback(host):
-        raise ConfigurationError(
-            f"On {host} everybody in the network could come in. Make a token for each "
-            "person first: 'quantify-sync web token add NAME'. Or set "
-            "`proxy_user_header` in the configuration's [web] table, where a proxy "
-            "logs people in. Or listen on 127.0.0.1 only."
-        )
 
 
 def _listen(host: str, port: int) -> socket.socket:

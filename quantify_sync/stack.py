@@ -87,6 +87,11 @@ class Stack:
             self._add_worker("live", names, pool="threads", concurrency=LIVE_THREADS)
         return self.add("producer", [*PYTHON, "-m", "quantify_sync", "producer"])
 
+    def serve(self, host: str, port: int) -> Child:
+        """Start the page."""
+        where = ["--host", host, "--port", str(port)]
+        return self.add("web", [*PYTHON, "-m", "quantify_sync", "web", *where])
+
     def _add_worker(
         self, name: str, names: Sequence[str], *, pool: str, concurrency: int
     ) -> None:

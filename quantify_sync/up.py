@@ -18,6 +18,7 @@ from rich.filesize import decimal
 
 from quantify_sync import exits
 from quantify_sync.journal import Journal
+from quantify_sync.page import is_installed, plan_page
 from quantify_sync.progress import (
     NOTHING_KNOWN,
     Steadiness,
@@ -28,7 +29,7 @@ from quantify_sync.stack import running_stack
 from shared.broker import connect
 from shared.catalogue import pauses
 from shared.catalogue.session import Catalogue
-from shared.errors import QuantifySyncError
+from shared.errors import ConfigurationError, QuantifySyncError
 from shared.logfile import RotatingFile
 from shared.logs import formatter
 from shared.urls import without_password
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from quantify_sync.page import PagePlan
     from quantify_sync.screen import Screen
     from quantify_sync.stack import Stack
     from quantify_sync.supervisor import Child
@@ -60,6 +62,8 @@ def run_stack(
     *,
     once: bool,
     workers: int,
+    web: bool = False,
+    web_port: int | None = None,
     prepare: Callable[[Stack], None] | None = None,
 ) -> int:
     """Run the stack until Ctrl-C, or until everything is stored.
@@ -76,6 +80,9 @@ def run_stack(
         End when everything is stored that is there.
     workers
         How many processes work on the backlog.
+    web, web_port
+        Whether to serve the page, and at which port; by default the configured one,
+        or one of the next.
     prepare
         Called with the stack before its workers start.
 
@@ -105,10 +112,16 @@ def run_stack(
                 pauses.settle(session, redis)
             names = tuple(source.name for source in settings.sources)
             journal = Journal(catalogue, names)
-            screen.begin(_places(settings, config, stack))
+            page, complaint = _plan(settings, web_port) if web else (None, "")
+            places = {"Page": page.told} if page else {}
+            screen.begin(places | _places(settings, config, stack))
+            if complaint:
+                screen.complain(complaint)
             if prepare:
                 prepare(stack)
             producer = stack.start(workers=workers, live=not once)
+            if page:
+                stack.serve(page.host, page.port)
             loop = _Loop(stack, journal, screen, producer)
             try:
                 return loop.run(stop, once=once)
@@ -233,6 +246,16 @@ class _Loop:
         if self._progress.paused:
             return exits.FOUND_WRONG
         return exits.OK
+
+
+def _plan(settings: Settings, port: int | None) -> tuple[PagePlan | None, str]:
+    """Plan where the page is served, or tell why there is none."""
+    if not is_installed():
+        return None, ""  # a person who wants it asks 'quantify-sync web', which tells
+    try:
+        return plan_page(settings, port=port), ""
+    except ConfigurationError as error:
+        return None, str(error)
 
 
 def _death(child: Child) -> str:

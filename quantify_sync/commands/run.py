@@ -6,7 +6,7 @@ import os
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -34,6 +34,25 @@ Once = Annotated[
     bool,
     typer.Option("--once", help="End when everything is stored that is there now."),
 ]
+WebOption = Annotated[
+    bool, typer.Option("--web/--no-web", help="Serve the page in the browser.")
+]
+WebPort = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65_535,
+        help="Of the page; by default 8080 or the next.",
+        show_default=False,
+    ),
+]
+
+
+class Page(NamedTuple):
+    """What is said of the page on the command line."""
+
+    wanted: bool
+    port: int | None
 
 
 def register(app: typer.Typer) -> None:
@@ -81,6 +100,8 @@ def up(
         ),
     ] = None,
     once: Once = False,
+    web: WebOption = True,
+    web_port: WebPort = None,
     log_json: LogJson = False,
 ) -> None:
     """Sync a Quantify directory: everything on this machine, with one command.
@@ -118,10 +139,17 @@ def up(
     if once:  # it would wait for a drive that is away
         for source in settings.sources:
             check_directory(source.quantify_directory, name=source.name)
-    raise typer.Exit(_run(settings, config, once=once, workers=workers))
+    page = Page(wanted=web, port=web_port)
+    raise typer.Exit(_run(settings, config, once=once, workers=workers, page=page))
 
 
-def demo(context: typer.Context, *, once: Once = False) -> None:
+def demo(
+    context: typer.Context,
+    *,
+    once: Once = False,
+    web: WebOption = True,
+    web_port: WebPort = None,
+) -> None:
     """Try it without data: measure into a temporary folder and sync that.
 
     All of it is removed at the end, unless --data-dir says where to keep it.
@@ -162,7 +190,13 @@ def demo(context: typer.Context, *, once: Once = False) -> None:
             command = [*PYTHON, "-m", "quantify_sync.demo"]
             stack.add("measurement", [*command, str(source.quantify_directory)])
 
-        code = _run(load_settings(), config, once=once, prepare=begin_measuring)
+        code = _run(
+            load_settings(),
+            config,
+            once=once,
+            page=Page(wanted=web, port=web_port),
+            prepare=begin_measuring,
+        )
     raise typer.Exit(code)
 
 
@@ -236,6 +270,7 @@ def _run(
     config: Path,
     *,
     once: bool,
+    page: Page,
     workers: int | None = None,
     prepare: Callable[[Stack], None] | None = None,
 ) -> int:
@@ -250,5 +285,7 @@ def _run(
         make_screen(),
         once=once,
         workers=workers or default_workers(),
+        web=page.wanted and not once,
+        web_port=page.port,
         prepare=prepare,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import import_module, util
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -28,11 +28,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(web, name="web")
 
 
-def is_installed() -> bool:
-    """Whether what the page needs is installed here."""
-    return all(util.find_spec(name) for name in ("nicegui", "uvicorn", "plotly"))
-
-
 def _serve(
     context: typer.Context,
     host: Annotated[
@@ -50,7 +45,8 @@ def _serve(
     """Serve the page and the HTTP API until Ctrl-C."""
     if context.invoked_subcommand is not None:
         return
-    from shared.logs import set_up_logging  # noqa: PLC0415 - --help stays fast
+    from quantify_sync.page import is_installed  # noqa: PLC0415 - --help stays fast
+    from shared.logs import set_up_logging  # noqa: PLC0415 - as above
     from shared.settings import load_settings  # noqa: PLC0415 - as above
 
     if not is_installed():

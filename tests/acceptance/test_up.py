@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from contextlib import suppress
 from hashlib import sha256
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -231,6 +233,19 @@ def test_a_dataset_written_meanwhile_is_stored_and_told(up):
     wait_for(lambda: tuid in up.output.read_text())
 
 
+def test_the_page_answers_at_the_address_that_is_told(up):
+    told = re.search(
+        r"^Page: (http://127\.0\.0\.1:\d+)", up.output.read_text(), re.MULTILINE
+    )
+
+    def answer():
+        with suppress(OSError), urlopen(f"{told[1]}/api/v1/sources") as found:
+            return json.load(found)
+        return None
+
+    assert wait_for(answer)["broker_answers"]
+
+
 def test_a_second_up_on_the_same_data_directory_is_refused(up):
     second = run("up", at(up.data_dir))
     assert second.returncode == 3
@@ -239,7 +254,9 @@ def test_a_second_up_on_the_same_data_directory_is_refused(up):
     assert running_stack(up.data_dir).pid == up.process.pid
 
 
-@pytest.mark.parametrize("words", [*sorted(WORKERS), "producer", "valkey-server"])
+@pytest.mark.parametrize(
+    "words", [*sorted(WORKERS), "producer", "web --host", "valkey-server"]
+)
 def test_what_is_killed_is_started_again(up, words):
     before = child(up.process, words)
     os.kill(before, signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from dashboard import access
-from dashboard.serve import refuse_unguarded
+from quantify_sync.page import refuse_unguarded
 from quantify_sync.webtokens import Tokens
 from shared.errors import ConfigurationError
 from shared.webaccess import Web
@@ -100,6 +100,11 @@ def test_elsewhere_a_token_is_needed(ask_at, token):
         page = client.get("/datasets?q=a", headers=BROWSER)
         assert (page.status_code, "Log in" in page.text) == (401, True)
         assert 'value="/datasets?q=a"' in page.text
+
+
+def test_everybody_may_ask_whether_it_runs(ask_at):
+    with ask_at() as client:
+        assert client.get("/alive").status_code == 204
 
 
 @pytest.mark.parametrize("form", [True, False])

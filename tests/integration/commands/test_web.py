@@ -1,0 +1,67 @@
+"""`web token`, `web` that refuses, and where `up` serves the page."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from quantify_sync import page
+from quantify_sync.page import plan_page
+from quantify_sync.webtokens import Tokens
+from shared.errors import ConfigurationError
+from shared.webaccess import Web
+
+
+@pytest.fixture
+def taken():
+    """A port that another program listens at."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+def test_tokens_are_made_listed_and_taken_back(run, settings):
+    told = run("web", "token", "add", "ada")
+    token = told.split()[0]
+    assert Tokens(settings).owner(token).name == "ada"
+    assert "is not shown again" in told
+    listed = run("web", "token", "list")
+    assert "ada" in listed
+    assert token not in listed
+    (one,) = map(json.loads, run("web", "token", "list", "--json").splitlines())
+    assert one["name"] == "ada"
+    assert "already" in run("web", "token", "add", "ada", code=3)
+    assert "no name" in run("web", "token", "add", "ada lovelace", code=3)
+    run("web", "token", "remove", "ada")
+    assert Tokens(settings).owner(token) is None
+    assert "no token 'ada'" in run("web", "token", "remove", "ada", code=3)
+    assert "There is no token" in run("web", "token", "list")
+
+
+def test_the_page_is_not_served_where_everybody_could_come_in(run):
+    told = run("web", "--host", "0.0.0.0", "--port", "0", code=3)
+    assert "quantify-sync web token add" in told
+
+
+def test_a_port_that_is_taken_is_told(run, taken):
+    assert f"127.0.0.1:{taken}" in run("web", "--port", taken, code=3)
+
+
+def test_up_takes_the_next_port_and_says_so(settings, taken):
+    mine = settings.model_copy(update={"web": Web(port=taken)})
+    plan = plan_page(mine)
+    assert plan.port in range(taken + 1, taken + page.PORTS)
+    assert plan.told == (
+        f"http://127.0.0.1:{plan.port} (port {taken} is another program's)"
+    )
+    with pytest.raises(ConfigurationError, match="--web-port"):
+        plan_page(mine, port=taken)
+
+
+def test_up_serves_no_page_for_everybody(settings):
+    mine = settings.model_copy(update={"web": Web(host="0.0.0.0")})
+    with pytest.raises(ConfigurationError, match="token add"):
+        plan_page(mine)
