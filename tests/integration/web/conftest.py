@@ -50,9 +50,14 @@ def asked_at(settings, *, host, name, peer, below=""):
 @pytest.fixture
 def ask_at(settings):
     """Ask a server that listens elsewhere, or is told other things."""
+    mine = settings
 
-    def ask(*, name="lab.example", peer="10.0.0.7", host="0.0.0.0", **web):
-        changed = settings.model_copy(update={"web": Web(**web)})
+    def ask(
+        *, name="lab.example", peer="10.0.0.7", host="0.0.0.0", settings=None, **web
+    ):
+        if settings is not None:  # on loopback
+            name = peer = host = "127.0.0.1"
+        changed = (settings or mine).model_copy(update={"web": Web(**web)})
         return asked_at(changed, host=host, name=name, peer=peer)
 
     return ask
