@@ -20,6 +20,7 @@ from shared import queues, refusals
 from shared.broker import make_app
 from shared.logs import set_up_logging
 from shared.settings import load_settings
+from workers.wire import refuse_nonsense
 
 _settings = load_settings()
 
@@ -66,6 +67,9 @@ def _count(reason: str) -> None:
     from workers.workplace import this_workplace  # noqa: PLC0415 - as above
 
     refusals.count(this_workplace().redis, reason)
+
+
+refuse_nonsense(_count)  # before the first connection, which chooses its transport
 
 
 @worker_init.connect

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from celery.exceptions import InvalidTaskError
 from celery.worker.strategy import default
+from kombu.exceptions import DecodeError
 
 from shared import queues
 
@@ -46,7 +47,11 @@ def plain_only(
     take = default(task, app, consumer)
 
     def take_plain(message: Any, body: object, *rest: Any) -> object:
-        if body is not None or not _is_plain(message.payload, message.headers):
+        try:
+            payload = message.payload
+        except DecodeError as error:
+            raise InvalidTaskError(f"A message for {task.name}: {error}") from None
+        if body is not None or not _is_plain(payload, message.headers):
             raise InvalidTaskError(
                 f"A message for {task.name} asks for more than that task: a delay, a "
                 "follow-up, or Celery's old format. Who may send to this queue?"

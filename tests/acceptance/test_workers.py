@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from itertools import pairwise
 from pathlib import Path
 
@@ -175,6 +176,61 @@ def test_a_worker_refuses_poison_and_lives_on(
     refused = redis.hgetall(keys.REFUSED)
     assert sum(map(int, refused.values())) >= len(POISON) - 1
     assert any("version '99'" in reason for reason in refused)
+
+
+def envelope(**changes):
+    """Make what kombu writes into a queue, with something else in it."""
+    message = {
+        "body": b64encode(b"[[], {}, {}]").decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": queues.ON_MODIFIED, "id": "1"},
+        "properties": {
+            "body_encoding": "base64",
+            "delivery_info": {"exchange": "", "routing_key": "events"},
+            "delivery_tag": "1",
+        },
+    }
+    return json.dumps(message | changes)
+
+
+NONSENSE = {
+    "no text": b"\xff\xfe",
+    "no JSON": b"nonsense",
+    "deep JSON": b"[" * 100_000,
+    "JSON of another kind": b"[null]",
+    "nothing in it": b"{}",
+    "no headers": envelope(headers=None),
+    "no base64": envelope(body="?"),
+    "no text in it": envelope(body=b64encode(b"\xff").decode()),
+    "no JSON in it": envelope(body=b64encode(b"{").decode()),
+    "a dictionary in it": envelope(body=b64encode(b"{}").decode()),
+    "packed": envelope(headers={"task": queues.ON_MODIFIED, "compression": "gzip"}),
+    "pickled": envelope(**{"content-type": "application/x-python-serialize"}),
+    "of an old Celery": envelope(headers={}),
+    "without a task": envelope(headers={"lang": "py"}),
+}
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_what_is_no_message_is_refused_and_told(
+    pool, app, quantify_directory, announce, start_worker, redis
+):
+    worker = start_worker("-Q", "events", "-P", pool, "-c", "1")
+    for nonsense in NONSENSE.values():
+        redis.lpush(queues.EVENTS, nonsense)
+
+    def refused():
+        return sum(map(int, redis.hvals(keys.REFUSED)))
+
+    wait_for(lambda: redis.llen(queues.EVENTS) == 0 or worker.poll() is not None)
+    good = announce(next(quantify_directory.glob("20260302/*-grid_2d")))
+    message = {"message": good.model_dump(mode="json")}
+    app.send_task(queues.ON_MODIFIED, kwargs=message, queue=queues.EVENTS)
+    wait_for(lambda: redis.llen(queues.UPLOADS) == 1)
+    assert worker.poll() is None
+    assert refused() == len(NONSENSE), redis.hgetall(keys.REFUSED)
+    assert redis.hlen("unacked") == 0
 
 
 def test_who_may_announce_can_have_nothing_else_done(

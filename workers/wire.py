@@ -1,0 +1,109 @@
+"""What comes from Redis, looked at before Celery does: nonsense must not end a worker.
+
+Kombu expects that only kombu writes into a queue. What is no JSON, or not of its form,
+raises in the middle of the worker's loop, and that ends the process.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import logging
+from base64 import b64decode
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import redis as kombu_redis
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 4_000_000
+"""Characters of a message; a sweep's 500 datasets with the longest names need half."""
+
+_on_refusal: list[Callable[[str], None]] = []
+
+
+def refuse_nonsense(tell: Callable[[str], None]) -> None:
+    """Have this process's workers drop what is no message, and tell why.
+
+    Parameters
+    ----------
+    tell
+        Called with the reason, from the thread that talks to Redis.
+    """
+    _on_refusal[:] = [tell]
+    for scheme in ("redis", "rediss"):
+        TRANSPORT_ALIASES[scheme] = f"{__name__}:Transport"
+
+
+def _base64(text: str) -> str:
+    try:
+        b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("this is no base64") from error
+    return text
+
+
+class _Properties(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+    delivery_tag: str
+    delivery_info: dict[str, Any]
+    body_encoding: Literal["base64"]
+
+
+class _Headers(BaseModel):
+    """Any, but for what has a message unpacked: a small one may become a huge one."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    compression: None = None
+
+
+class Envelope(BaseModel):
+    """A message as kombu writes it into a list or a channel of Redis."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    body: Annotated[str, Field(max_length=MAX_BODY), AfterValidator(_base64)]
+    content_type: Literal["application/json"] = Field(alias="content-type")
+    content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
+    headers: _Headers
+    properties: _Properties
+
+
+class Channel(kombu_redis.Channel):  # type: ignore[misc] # its classes have no types
+    """A channel that outlives what is no JSON."""
+
+    def _brpop_read(self, **options: Any) -> object:
+        try:
+            return super()._brpop_read(**options)
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+            _refuse("something that is no JSON came through a queue")
+            return True  # it was taken from the queue: there may be more
+
+
+class Transport(kombu_redis.Transport):  # type: ignore[misc] # as above
+    """A transport that delivers nothing but messages."""
+
+    Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        try:
+            Envelope.model_validate(message)
+        except ValidationError as error:
+            what = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, what["loc"])) or "all of it"
+            _refuse(f"something that is no message came ({where}: {what['msg']})")
+        else:
+            super()._deliver(message, queue)
+
+
+def _refuse(reason: str) -> None:
+    logger.error("Refused: %s. Who may send to this Redis?", reason)
+    for tell in _on_refusal:
+        try:
+            tell(reason)
+        except Exception:
+            logger.exception("The refusal could not be counted")
