@@ -124,6 +124,7 @@ def test_the_producer_may_say_and_hear_all_that_a_producer_does(
         "forget": lambda: announcer.forget([TUID]),
         "queued": lambda: announcer.queued([TUID]),
         "mark": announcer.mark,
+        "paused": announcer.paused,
         "request": announcer.request,
         "agent": lambda: announcer.agent(AGENT),
         "remembers_agent": announcer.remembers_agent,

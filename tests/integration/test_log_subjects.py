@@ -100,7 +100,9 @@ def test_a_sweeps_thread_tells_of_its_source(settings, logged, monkeypatch):
 
     monkeypatch.setattr(Sweeper, "_sweep", fail)
     with about("fridge"):
-        sweeper = Sweeper(settings.sources[0], None, lambda _: None)
+        sweeper = Sweeper(
+            settings.sources[0], None, lambda _: None, paused=lambda: False
+        )
     sweeper.start()
     sweeper.ask()
     for _ in range(600):
