@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from dashboard.overview import Overview
-from dashboard.pages import compare, dataset, health, now
+from dashboard.pages import compare, dataset, datasets, health, now
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,6 +28,7 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
         That the browser's cookie with its preferences is signed with.
     """
     now.add_page(Overview(house.settings, house.hub), house.hub)
+    datasets.add_page(house)
     dataset.add_page(house.settings, house.hub, house.opened)
     compare.add_page(house.settings, house.opened)
     health.add_page(house.settings, flower=house.settings.web.flower)
