@@ -97,6 +97,9 @@ class Coverage:
             present = days_of(self._root)
         except SourceUnavailableError as error:
             return str(error)
+        if self._polls and not present:
+            # Not mounted: what is known of its days tells what is new when it is.
+            return ""
         running = (*live, *expected)
         today = datetime.now(self._source.zone).date()
         scope = choose(present, today, live=running, others=others)

@@ -107,6 +107,10 @@ def follow(self: Task, message: dict[str, Any]) -> None:
     except QuantifySyncError as error:
         # No answer: the dataset itself is stored all the same, once it has settled.
         logger.warning("A run is not followed: %s", error)
+    except OSError as error:
+        logger.warning(
+            "A run is not followed just now (%s); tried again in a minute", error
+        )
 
 
 def _telling(task: Task) -> Callable[[Progress], None]:

@@ -866,6 +866,23 @@ def test_a_measurement_on_a_network_folder_is_seen_by_looking(server_lab):
     lab.until(lambda: lab.redis.exists(keys.pulse(SOURCE, tuid)))
 
 
+def test_what_is_new_on_a_network_folder_that_was_empty_for_a_while_is_seen(
+    server_lab,
+):
+    """No sweep comes for ten minutes."""
+    measure(server_lab.root)
+    server_lab.start()
+    server_lab.until(server_lab.at_rest)
+    away = server_lab.root.rename(server_lab.root.with_name("unmounted"))
+    server_lab.root.mkdir()
+    beats = server_lab.agent().clock
+    server_lab.until(lambda: server_lab.agent().clock > beats + 3)
+    new = measure(away, 1)
+    server_lab.root.rmdir()
+    away.rename(server_lab.root)
+    assert server_lab.until(lambda: server_lab.about(tuid_of(new)))
+
+
 def test_on_a_network_folder_a_time_near_now_is_no_sign_of_life(server_lab):
     run = measure(server_lab.root)
     server_lab.start()

@@ -218,7 +218,10 @@ class Desk:
         redis, source, tuid = self._place.redis, message.source, message.tuid
         try:
             yield
-        except (TransientError, RedisError):
+        except RedisError:
+            raise
+        except TransientError:
+            presence.clear_follow(redis, source, tuid)
             raise
         except Exception:
             presence.put_off_follow(redis, source, tuid, message.model_dump_json())

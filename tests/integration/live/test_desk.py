@@ -15,6 +15,7 @@ from shared import keys, pauses, presence, queues
 from shared.errors import (
     NotConvertibleError,
     NotFoundError,
+    SourceUnavailableError,
     StoreUnavailableError,
 )
 from shared.pauses import Pause
@@ -414,6 +415,23 @@ def test_following_that_breaks_down_is_not_tried_again_at_once(
     waiting = presence.waiting_for_follower(redis, "fridge")
     assert json.loads(waiting[one.tuid])["tuid"] == one.tuid
     assert 0 < redis.pttl(keys.follow_queued("fridge", one.tuid)) <= 60_000
+
+
+def test_a_run_whose_drive_was_away_when_it_was_to_be_followed_is_soon_wanted_again(
+    run, desk, announce, monkeypatch, redis
+):
+    one = run()
+    one.begin(X, nothing())
+    message = announce(one.container, why="write")
+    assert presence.claim_follow(redis, "fridge", one.tuid, message.model_dump_json())
+
+    def fail(*_):
+        raise SourceUnavailableError("not mounted")
+
+    monkeypatch.setattr(Desk, "_begun", fail)
+    with pytest.raises(SourceUnavailableError):
+        desk.follow(message)
+    assert presence.waiting_for_follower(redis, "fridge") == {}
 
 
 # What is told -----------------------------------------------------------------------
