@@ -164,10 +164,8 @@ class Poller:
             listing = list_container(
                 below(self._root, folder), self._ignore, refresh=refresh
             )
-        except NotFoundError:
-            self._known.pop(folder, None)
-            return
-        except SourceUnavailableError as error:
+        except (NotFoundError, SourceUnavailableError) as error:
+            # Kept in mind: a drive that is mounted again may bring news of it.
             logger.debug("%s", error)
             return
         state = _state(listing)

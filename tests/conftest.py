@@ -1,16 +1,23 @@
-"""What all levels of tests share: a real Redis-protocol server, recorded data."""
+"""What all levels of tests share: real Redis and PostgreSQL servers, recorded data."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import secrets
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
+import uuid
 from pathlib import Path
+from typing import NoReturn
 
+import psycopg
 import pytest
 import yaml
 from redis import Redis
@@ -29,6 +36,8 @@ from workers.workplace import Workplace
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[1]
+START_PATIENCE = 60  # seconds; a noisy machine needs some for initdb
+IN_CI = os.environ.get("CI") == "true"
 VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::([-?])([^}]*))?\})")
 
 
@@ -232,3 +241,98 @@ def start_redis(compose):
     for process in started:
         process.kill()
         process.wait()
+
+
+# PostgreSQL -----------------------------------------------------------------------
+
+
+def _postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+    in_path = shutil.which("initdb")
+    if in_path is not None:
+        found.append(Path(in_path))
+    return found[0].parent if found else None
+
+
+def _unavailable(why: str) -> NoReturn:
+    """End a test that has no PostgreSQL; in CI there has to be one."""
+    (pytest.fail if IN_CI else pytest.skip)(why)
+
+
+def _give_away(folder: Path) -> str | None:
+    """Give `folder` to whom the server may run as: it refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    for user in ("postgres", "nobody"):
+        with contextlib.suppress(LookupError):
+            shutil.chown(folder, user)
+            return user
+    _unavailable("PostgreSQL does not run as root, and there is no other user")
+
+
+def _wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path):
+    deadline = time.monotonic() + START_PATIENCE
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def postgres_binaries():
+    """The folder of PostgreSQL's programs."""
+    binaries = _postgres_binaries()
+    if binaries is None:
+        _unavailable("PostgreSQL's server is not installed")
+    return binaries
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_binaries):
+    """`host:port` of a PostgreSQL server of this test run's own."""
+    folder = Path(tempfile.mkdtemp(prefix="quantify-sync-postgres-"))
+    data, log, port = folder / "data", folder / "log", free_port()
+    common = {"user": _give_away(folder), "cwd": folder, "stdin": subprocess.DEVNULL}
+    try:
+        initdb = "initdb -U tester -A trust -E UTF8 --locale=C --no-sync"
+        subprocess.run(
+            [*f"{postgres_binaries}/{initdb}".split(), "-D", data],
+            check=True,
+            capture_output=True,
+            **common,
+        )
+        postgres = f"{postgres_binaries}/postgres -h 127.0.0.1 -p {port} -F"
+        with log.open("wb") as log_file:
+            server = subprocess.Popen(
+                [*postgres.split(), "-k", "", "-D", data],
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                **common,
+            )
+        try:
+            address = f"127.0.0.1:{port}"
+            _wait_until_it_answers(
+                server, f"postgresql://tester@{address}/postgres", log
+            )
+            yield address
+        finally:
+            server.send_signal(signal.SIGINT)  # its "fast shutdown"
+            server.wait(timeout=30)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres_url(postgres_server):
+    """A new, empty database."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(
+        f"postgresql://tester@{postgres_server}/postgres", autocommit=True
+    ) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+    return f"postgresql+psycopg://tester@{postgres_server}/{name}"

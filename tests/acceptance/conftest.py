@@ -6,6 +6,7 @@ import io
 import json
 import os
 import random
+import runpy
 import signal
 import socket
 import subprocess
@@ -35,6 +36,7 @@ from workers.live.reading import LiveState, read_replica
 
 PATIENCE = 60  # seconds for what takes one or two where nothing else runs
 WRITER = Path(__file__).with_name("writer.py")
+LAB = runpy.run_path(str(Path(__file__).with_name("lab.py")))
 TIMINGS = {"settle": 1.0, "quiet": 3.0, "server_poll": 0.1}
 """Seconds, of tests that wait for the end of a silent run."""
 
@@ -494,6 +496,30 @@ def guard():
     yield start
     for one in guards:
         one.stop()
+
+
+@pytest.fixture
+def make_lab(make_stack):
+    """Make labs for faults; `FAULT_SEED=…` repeats what a run has printed."""
+    seed = int(os.environ.get("FAULT_SEED") or random.randrange(2**32))
+    print(f"FAULT_SEED={seed}")  # noqa: T201 - shown when a test fails
+    labs = []
+
+    def make(*, server=False, timings=None, **environment):
+        source = {"name": "fridge", "is_server_folder": server}
+        stack = make_stack(source, timings={**LAB["TIMINGS"], **(timings or {})})
+        labs.append(LAB["Lab"](stack, wait_for, seed, **environment))
+        return labs[-1]
+
+    yield make
+    for lab in labs:
+        lab.close()
+
+
+@pytest.fixture(scope="session")
+def load():
+    """What goes on in a lab, beside whatever the test does: `with load(lab): …`."""
+    return LAB["Load"]
 
 
 @pytest.fixture(scope="session")

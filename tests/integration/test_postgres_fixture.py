@@ -9,8 +9,8 @@ import pytest
 
 @pytest.fixture
 def services(request):
-    """The `conftest.py` of this folder, as pytest imported it."""
-    mine = Path(__file__).with_name("conftest.py")
+    """The `conftest.py` of all tests, as pytest imported it."""
+    mine = Path(__file__).parents[1] / "conftest.py"
     plugins = request.config.pluginmanager.get_plugins()
     return next(p for p in plugins if getattr(p, "__file__", None) == str(mine))
 

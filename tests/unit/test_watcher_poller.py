@@ -62,3 +62,19 @@ def test_a_day_that_is_looked_at_again_is_no_news(tmp_path, poller, told):
     look(poller, OLD)
     look(poller, NEW)
     assert told == []
+
+
+def test_what_changed_on_a_drive_that_was_away_is_told(tmp_path, poller, told):
+    root = tmp_path / "data"
+    poller._root = root
+    run = make(root, NEW)
+    look(poller, NEW, hot=(run,))
+    root.rename(tmp_path / "unmounted")
+    root.mkdir()
+    poller._look(run, refresh=True)
+    look(poller, NEW, hot=(run,))
+    root.rmdir()
+    (tmp_path / "unmounted").rename(root)
+    (root / run / "dataset.hdf5").write_bytes(b"more")
+    poller._look(run, refresh=True)
+    assert told == [Change("written", run)]
