@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from itertools import count
 from typing import TYPE_CHECKING
 
 from quantify_sync.embedded import prepare_redis, wait_for_redis
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 BROKER_VARIABLE = "QUANTIFY_SYNC_BROKER"
+METRICS_VARIABLE = "QUANTIFY_SYNC_METRICS_PORT"
 EVENT_THREADS = 4
 """Threads that decide about announcements: each takes milliseconds."""
 LIVE_THREADS = 64
@@ -44,6 +46,7 @@ class Stack:
         self.broker = broker_url
         self.logs = settings.data_dir / "logs"
         self.supervisor = Supervisor()
+        self._ports = count(settings.metrics_port)
         self._environment = {
             **os.environ,
             CONFIG_VARIABLE: str(config),
@@ -55,6 +58,17 @@ class Stack:
         """Start one process of the stack; `last`: stop it when the others ended."""
         log = self.logs / f"{name}.log"
         child = Child(name, command, log, self._environment, last=last)
+        return self.supervisor.add(child)
+
+    def _add_part(self, name: str, *command: str) -> Child:
+        """Start a process that may tell of itself; each has the next port for that."""
+        port = next(self._ports) if self.settings.metrics_port else 0
+        child = Child(
+            name,
+            [*PYTHON, "-m", "quantify_sync", *command],
+            self.logs / f"{name}.log",
+            {**self._environment, METRICS_VARIABLE: str(port)},
+        )
         return self.supervisor.add(child)
 
     def start(self, *, workers: int, live: bool = True) -> Child:
@@ -85,7 +99,7 @@ class Stack:
         if live:
             names = self._queues(queues.LIVE)
             self._add_worker("live", names, pool="threads", concurrency=LIVE_THREADS)
-        return self.add("producer", [*PYTHON, "-m", "quantify_sync", "producer"])
+        return self._add_part("producer", "producer")
 
     def serve(self, host: str, port: int) -> Child:
         """Start the page."""
@@ -102,9 +116,7 @@ class Stack:
             "--concurrency": str(concurrency),
         }
         arguments = [text for option in options.items() for text in option]
-        self.add(
-            f"worker-{name}", [*PYTHON, "-m", "quantify_sync", "worker", *arguments]
-        )
+        self._add_part(f"worker-{name}", "worker", *arguments)
 
     def _queues(self, queue: str) -> list[str]:
         suffixes = [None, *(source.queue for source in self.settings.sources)]
