@@ -22,6 +22,7 @@ try:
         watch,
         web,
     )
+    from quantify_sync.extras import advise
     from shared.errors import QuantifySyncError
     from shared.version import installed_version
 except KeyboardInterrupt:
@@ -66,6 +67,11 @@ class _Commands(TyperGroup):
         except QuantifySyncError as error:
             _complain(str(error))
             raise typer.Exit(exits.exit_code(error)) from None
+        except ModuleNotFoundError as error:
+            if (advice := advise(error)) is None:
+                raise
+            _complain(advice)
+            raise typer.Exit(exits.REFUSED) from None
         except KeyboardInterrupt:
             raise typer.Exit(exits.INTERRUPTED) from None
 

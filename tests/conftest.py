@@ -41,7 +41,7 @@ IN_CI = os.environ.get("CI") == "true"
 VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::([-?])([^}]*))?\})")
 
 
-def free_port():
+def find_port():
     """Find one that the next process that looks is not likely to find as well."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -49,10 +49,16 @@ def free_port():
 
 
 @pytest.fixture(scope="session")
+def free_port():
+    """Find a free port: `free_port()`, anew each time."""
+    return find_port
+
+
+@pytest.fixture(scope="session")
 def redis_server(tmp_path_factory):
     """A server for the whole run; `redis_url` gives it out emptied."""
     folder = tmp_path_factory.mktemp("redis")
-    server = ValkeyServer(port=free_port(), data_dir=folder)
+    server = ValkeyServer(port=find_port(), data_dir=folder)
     server.start()
     yield server
     server.stop()
@@ -215,7 +221,7 @@ def start_redis(compose):
             content = compose["configs"][config["source"]]["content"]
             known = content.replace(unknown, "") if unknown else content
             files[config["target"]].write_text(known, "utf-8")
-        port = free_port()
+        port = find_port()
         words = shlex.split(command or service["command"])
         assert words[0] == "redis-server"
         for there, here in files.items():
@@ -296,7 +302,7 @@ def postgres_binaries():
 def postgres_server(postgres_binaries):
     """`host:port` of a PostgreSQL server of this test run's own."""
     folder = Path(tempfile.mkdtemp(prefix="quantify-sync-postgres-"))
-    data, log, port = folder / "data", folder / "log", free_port()
+    data, log, port = folder / "data", folder / "log", find_port()
     common = {"user": _give_away(folder), "cwd": folder, "stdin": subprocess.DEVNULL}
     try:
         initdb = "initdb -U tester -A trust -E UTF8 --locale=C --no-sync"

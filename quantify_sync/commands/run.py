@@ -154,7 +154,7 @@ def demo(
 
     All of it is removed at the end, unless --data-dir says where to keep it.
     """
-    with _installed("local"):
+    with _local():
         from quantify_sync import demo as laboratory  # noqa: PLC0415 - --help stays fast
     from quantify_sync.registration import register_directory  # noqa: PLC0415 - as above
     from quantify_sync.supervisor import PYTHON  # noqa: PLC0415 - as above
@@ -228,8 +228,8 @@ def worker(
 
     wish_metrics(metrics_port, metrics_host)
     wish_logs(log_file, log_json=log_json)
-    with _installed("worker"):
-        from workers.app import app  # noqa: PLC0415 - extra [worker]
+    from workers.app import app  # noqa: PLC0415 - extra [worker]
+
     if pool not in POOLS:
         raise typer.BadParameter(
             f"there is no pool {pool!r}: there are {', '.join(POOLS)}",
@@ -255,13 +255,14 @@ def worker(
 
 
 @contextmanager
-def _installed(extra: str) -> Iterator[None]:
+def _local() -> Iterator[None]:
+    """Ask for all that one machine needs, not only for what is missed first."""
     try:
         yield
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"This needs more than is installed here ({error.name} is missing): "
-            f"install quantify-sync[{extra}]."
+            "install quantify-sync[local]."
         ) from None
 
 
@@ -276,7 +277,7 @@ def _run(
 ) -> int:
     from quantify_sync.screen import make_screen  # noqa: PLC0415 - --help stays fast
 
-    with _installed("local"):
+    with _local():
         from quantify_sync.up import default_workers, run_stack  # noqa: PLC0415 - as above
 
     return run_stack(

@@ -21,12 +21,6 @@ TUID = "20260302-015602-771-e40978"
 LAG = 1.0  # s; some 10 ms where nothing else runs
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def scrape(port):
     url = f"http://127.0.0.1:{port}/metrics"
     with urllib.request.urlopen(url, timeout=30) as answer:
@@ -57,7 +51,7 @@ def children(process):
 class Running:
     """Producer, pool and live worker of one source, each with its port."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, free_port):
         self.stack = stack
         self.pool_port, self.live_port, self.producer_port = (
             free_port() for _ in range(3)
@@ -99,9 +93,9 @@ def stack(make_stack, corpus):
 
 
 @pytest.fixture(scope="module")
-def running(stack, live):
+def running(stack, live, free_port):
     """All of it, when what was there at the start is stored."""
-    running = Running(stack)
+    running = Running(stack, free_port)
     stack.wait_until_watched()
     live.wait_for(lambda: is_ready(stack, "pool") and is_ready(stack, "live"))
     live.wait_for(lambda: running.first_stored() >= DATASETS)
@@ -214,7 +208,7 @@ def test_without_redis_the_page_still_tells_the_rest(running, live):
         live.wait_for(lambda: scrape(port)["redis_up",] == 1)  # noqa: B023 - as above
 
 
-def test_a_worker_leaves_nothing_behind(stack, live, tmp_path, monkeypatch):
+def test_a_worker_leaves_nothing_behind(stack, live, tmp_path, monkeypatch, free_port):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     options = ("--queues", "backlog", "--concurrency", "1", "--name=brief")
     worker = stack.start("brief", "worker", *options, f"--metrics-port={free_port()}")

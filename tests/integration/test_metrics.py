@@ -44,12 +44,6 @@ def agent(**fields):
     return presence.Agent(host="lab", pid=1, version="1", **fields)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def collector(settings):
     return RedisCollector(settings.broker, settings.sources)
@@ -123,7 +117,7 @@ def test_a_producer_that_was_never_heard_ages_since_the_worker_began(
     assert ("oldest_unsynced_seconds", "fridge") not in found
 
 
-def test_without_redis_that_is_told_and_nothing_else(settings):
+def test_without_redis_that_is_told_and_nothing_else(settings, free_port):
     broker = f"redis://127.0.0.1:{free_port()}/0"
     assert collect(RedisCollector(broker, settings.sources)) == {("redis_up",): 0.0}
 
@@ -177,7 +171,7 @@ def test_reasons_and_sources_are_few_whatever_is_sent(settings):
     }
 
 
-def test_a_page_is_served_to_this_machine_and_a_taken_port_is_no_end(caplog):
+def test_a_page_is_served_to_this_machine_and_a_taken_port_is_no_end(caplog, free_port):
     port = free_port()
     page = serve(port, "127.0.0.1", [], role="producer")
     try:

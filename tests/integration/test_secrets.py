@@ -177,9 +177,9 @@ class Part:
 
 
 @pytest.fixture
-def server(tmp_path, quantify_directory, monkeypatch):
+def server(tmp_path, quantify_directory, monkeypatch, free_port):
     """A Redis with the password, and a configuration that has it."""
-    server = ValkeyServer(data_dir=tmp_path / "redis")
+    server = ValkeyServer(port=free_port(), data_dir=tmp_path / "redis")
     server.start()
     with Redis.from_url(f"redis://127.0.0.1:{server.port}") as redis:
         redis.config_set("requirepass", PASSWORD)

@@ -265,6 +265,17 @@ def test_a_lab_machine_is_no_worker(configured):
     assert "install quantify-sync[worker]" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", ["ls", "status", "pause fridge", "worker", "verify", "get x"]
+)
+def test_what_a_lab_machine_has_not_is_told_in_words(command, configured):
+    done = on_a_lab_machine(*command.split())
+
+    assert done.returncode == 3
+    assert "install quantify-sync[worker]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_producers_view_looks_at_no_store(configured, monkeypatch):
     change(configured, "[timings]", 'store = "s3://nobody/has?region=x"\n[timings]')
 

@@ -51,10 +51,10 @@ def test_a_catalogue_that_comes_is_found(alone):
 
 
 def test_a_redis_that_goes_and_comes_is_found_again(
-    tmp_path, settings, place, ask_at, monkeypatch
+    tmp_path, settings, place, ask_at, monkeypatch, free_port
 ):
     monkeypatch.setattr(module, "ASK_AGAIN", 0.0)
-    server = ValkeyServer(data_dir=tmp_path / "redis")
+    server = ValkeyServer(port=free_port(), data_dir=tmp_path / "redis")
     server.start()
     port = server.port
     url = f"redis://127.0.0.1:{port}/0"
