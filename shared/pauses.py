@@ -74,14 +74,13 @@ def read(redis: Redis, source: str) -> tuple[bool, Pause | None]:
 
 def read_all(redis: Redis) -> dict[str, Pause]:
     """Read which sources are paused."""
-    found = redis.hgetall(keys.PAUSED)
-    read_ones = {str(source): _parse(text) for source, text in found.items()}
-    return {source: pause for source, pause in read_ones.items() if pause}
+    return {source: pause for source, pause in read_told(redis).items() if pause}
 
 
-def named(redis: Redis) -> set[str]:
-    """Tell of which sources Redis knows whether they are paused."""
-    return {str(source) for source in redis.hkeys(keys.PAUSED)}
+def read_told(redis: Redis) -> dict[str, Pause | None]:
+    """Read what was told of each source; None if it is not paused, or no more."""
+    told = redis.hgetall(keys.PAUSED)
+    return {str(source): _parse(text) for source, text in told.items()}
 
 
 def _text(pause: Pause | None) -> str:

@@ -61,7 +61,7 @@ def settle_epoch(
 ) -> answers.CatalogueMark:
     """Tell producers which catalogue answers, under a new epoch where it must be new.
 
-    And which sources are paused, as it remembers.
+    And which sources are paused, as it remembers; as Redis does, if they have parted.
 
     The answers in Redis are void if they have parted (see `has_parted`), or if the
     objects were in another store. Emptied with Redis, they need no new epoch.
@@ -100,5 +100,7 @@ def settle_epoch(
             mark = mark._replace(epoch=migrate.write_epoch(connection))
         session.merge(Meta(key=_STORE, value=store))
         answers.write_mark(redis, mark)
+        if parted:
+            pauses.recall(session, redis)
         pauses.settle(session, redis)
     return mark

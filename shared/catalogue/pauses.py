@@ -67,6 +67,24 @@ def write(
     return before
 
 
+def recall(session: Session, redis: Redis) -> None:
+    """Remember what Redis was told: the catalogue is new, or was restored from before.
+
+    Parameters
+    ----------
+    session
+        That writes.
+    redis
+        It has what was told last, whichever catalogue that was.
+    """
+    for source, pause in pauses.read_told(redis).items():
+        known = session.get(Meta, _PREFIX + source)
+        if pause:
+            session.merge(Meta(key=_PREFIX + source, value=pause.model_dump_json()))
+        elif known:
+            session.delete(known)
+
+
 def settle(session: Session, redis: Redis) -> None:
     """Have Redis know of all sources whether they are paused.
 
@@ -79,5 +97,5 @@ def settle(session: Session, redis: Redis) -> None:
     """
     migrate.read_epoch(session.connection(), lock=True)  # as in `write`
     remembered: dict[str, Pause | None] = {**read_all(session)}
-    others = dict.fromkeys(pauses.named(redis) - remembered.keys())
+    others = dict.fromkeys(pauses.read_told(redis).keys() - remembered.keys())
     pauses.tell(redis, remembered | others)

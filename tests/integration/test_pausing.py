@@ -65,6 +65,23 @@ def test_a_redis_that_knows_otherwise_hears_what_is_remembered(place):
     assert pauses.read(place.redis, "another") == (True, None)
 
 
+def test_a_catalogue_that_is_lost_or_of_before_recalls_what_redis_was_told(
+    place, catalogue_url
+):
+    settle_epoch(place.catalogue, place.redis, place.store.identity)
+    pause(place)
+    other = Catalogue(catalogue_url)
+    other.migrate()
+    with other.write() as session:
+        remembered.write(session, None, "ended", OTHER)
+    pauses.tell(place.redis, {"ended": None})
+    settle_epoch(other, place.redis, place.store.identity)
+    with other.read() as session:
+        assert remembered.read_all(session) == {"fridge": PAUSE}
+    assert pauses.read_all(place.redis) == {"fridge": PAUSE}
+    other.dispose()
+
+
 def test_what_redis_holds_of_another_version_is_no_pause(redis):
     redis.hset(keys.PAUSED, mapping={"a": "no JSON", "b": '{"since": 1, "new": 2}'})
     assert pauses.read_all(redis) == {}
