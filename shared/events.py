@@ -1,8 +1,21 @@
 """The messages between producer and workers.
 
-Every message carries a version; workers take `VERSION` and the one before, so
-workers are upgraded first. What is no valid message is refused with `MessageError`
-before anything is done about it.
+Every message carries a version, and these rules let a lab be upgraded while it runs:
+
+* Workers take `VERSION` and the one before. So workers are upgraded first, then the
+  producers, and no version is left out on the way.
+* Any change of the models below is a new version. What it adds has a default, which
+  stands for what older senders do not say; what it takes away is dropped one version
+  later, when nobody sends it any more.
+* Each version's schema and messages are recorded in `tests/data/messages`, and the
+  tests hold both the models and the producer to them.
+* A newer version is refused, and every dataset named in it answered `failed`, for
+  `status` to tell. That answer is the old workers' own: from the newer ones it counts
+  for nothing, so that the producer announces all of it again.
+
+What is no valid message is refused with `MessageError` before anything is done about
+it. Unknown fields are refused here; in the hints that Redis holds they are left out
+(`shared.models.Hint`), so that an older reader understands a newer writer.
 """
 
 from __future__ import annotations

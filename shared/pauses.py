@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import AwareDatetime, ValidationError
 
 from shared import keys
-from shared.models import Model
+from shared.models import Hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ OVER = ""
 """What is told of a source that is not paused."""
 
 
-class Pause(Model):
+class Pause(Hint):
     """A pause of a source.
 
     Attributes

@@ -6,7 +6,6 @@ All of it expires or is renewed all the time; losing it costs a moment, no data.
 from __future__ import annotations
 
 import json
-import logging
 import time
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
@@ -14,14 +13,13 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from shared import keys
-from shared.models import Model
+from shared.hints import read_hint
+from shared.models import Hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from redis import Redis
-
-logger = logging.getLogger(__name__)
 
 QUIET_SECONDS = 120.0
 """A run that was not written for so long is quiet (design, section 7)."""
@@ -53,7 +51,7 @@ return 0
 """
 
 
-class Agent(Model):
+class Agent(Hint):
     """A producer's sign of life, for one source.
 
     Attributes
@@ -110,7 +108,7 @@ class Agent(Model):
     message: str = ""
 
 
-class Progress(Model):
+class Progress(Hint):
     """How far a followed run is.
 
     Attributes
@@ -161,11 +159,7 @@ class Pulse(NamedTuple):
 
 def read_pulse(text: str) -> Pulse | None:
     """Read what was told of a write; None for what can't be read."""
-    try:
-        return Pulse(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        logger.debug("A pulse can't be read from %r: %s", text, error)
-        return None
+    return read_hint(Pulse, text)
 
 
 def send_pulse(
@@ -272,11 +266,7 @@ def read_newest(redis: Redis, source: str) -> Newest | None:
 
 def parse_newest(text: str | bytes | None) -> Newest | None:
     """Read what `write_newest` told; what can't be read counts as none."""
-    try:
-        return Newest(**json.loads(text)) if text else None
-    except (ValueError, TypeError) as error:
-        logger.debug("The newest container can't be read from %r: %s", text, error)
-        return None
+    return read_hint(Newest, text)
 
 
 def write_agent(redis: Redis, source: str, agent: Agent) -> None:
@@ -303,7 +293,7 @@ def read_agent(redis: Redis, source: str) -> Agent | None:
     try:
         return Agent.model_validate_json(text) if text else None
     except ValidationError:
-        return None  # a producer of another version; it is there, but unreadable
+        return None  # of a version that lacks what is needed here; it can't be told
 
 
 def with_agents(redis: Redis, sources: Sequence[str]) -> set[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from uuid import uuid4
 
 from shared import keys
+from shared.hints import read_hint
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -46,12 +47,7 @@ def ask(redis: Redis, source: str, verb: Verb) -> Request:
 
 def read(redis: Redis, source: str) -> Request | None:
     """Read the last request; one that is not known here counts as none."""
-    text = redis.get(keys.request(source))
-    try:
-        request = Request(**json.loads(text)) if text else None
-    except (ValueError, TypeError) as error:
-        logger.debug("A request can't be read from %r: %s", text, error)
-        return None
+    request = read_hint(Request, redis.get(keys.request(source)))
     if request and request.verb not in get_args(Verb):
         logger.debug("A request for %r is not known here", request.verb)
         return None

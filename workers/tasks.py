@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import answers, broker, events, presence, queues, refusals
-from shared.errors import PermanentError, QuantifySyncError, TransientError
+from shared.errors import (
+    MessageError,
+    PermanentError,
+    QuantifySyncError,
+    TransientError,
+)
 from shared.logs import about
 from shared.sources import SOURCE_NAME
 from shared.urls import without_password
@@ -67,8 +72,8 @@ def on_found(message: dict[str, Any]) -> None:
 def upload_dataset(message: dict[str, Any]) -> None:
     """Store one dataset."""
     with _answering(message) as place:
+        _clear_queued(place, message)
         announcement = events.parse(events.Announcement, message)
-        presence.clear_queued(place.redis, announcement.source, [announcement.tuid])
         if pausing.is_paused(place, announcement.source):
             return
         result = upload.upload(place, announcement)
@@ -79,9 +84,8 @@ def upload_dataset(message: dict[str, Any]) -> None:
 def upload_found(message: dict[str, Any]) -> None:
     """Store several datasets that a sweep found."""
     with _answering(message) as place:
+        _clear_queued(place, message)
         found = events.parse(events.DatasetsFound, message)
-        tuids = [seen.tuid for seen in found.items]
-        presence.clear_queued(place.redis, found.source, tuids)
         if pausing.is_paused(place, found.source):
             return
         outcomes = upload.upload_found(place, found)
@@ -102,7 +106,12 @@ def follow(self: Task, message: dict[str, Any]) -> None:
 
     try:
         with about(*_subject(message)), broker.reaching(app.conf.broker_url):
-            announcement = events.parse(events.Announcement, message)
+            try:
+                announcement = events.parse(events.Announcement, message)
+            except MessageError:
+                for source, seen in _named(message):  # a newer worker may well take it
+                    presence.clear_follow(this_workplace().redis, source, seen.tuid)
+                raise
             this_desk().follow(announcement, tell=_telling(self))
     except QuantifySyncError as error:
         # No answer: the dataset itself is stored all the same, once it has settled.
@@ -158,6 +167,13 @@ def _answering(message: Any) -> Iterator[Workplace]:
 def _count(place: Workplace, message: Any, error: Exception) -> None:
     source = message.get("source") if isinstance(message, dict) else None
     meters().failed(place.settings, source, error)
+
+
+def _clear_queued(place: Workplace, message: Any) -> None:
+    """Tell that a task has started, be it for a message that can't be read here."""
+    named = list(_named(message))
+    for source in {source for source, _ in named}:  # one, if any
+        presence.clear_queued(place.redis, source, [seen.tuid for _, seen in named])
 
 
 def _refuse(place: Workplace, message: Any, error: str) -> None:

@@ -1,4 +1,4 @@
-"""Real services for the tests: PostgreSQL and an S3 server on loopback."""
+"""What integration tests share: services on loopback, and the tasks to call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import uuid
 import pytest
 from moto.server import ThreadedMotoServer
 
+from shared import broker
+
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def catalogue_url(request, tmp_path):
@@ -15,6 +17,18 @@ def catalogue_url(request, tmp_path):
     if request.param == "postgres":
         return request.getfixturevalue("postgres_url")
     return f"sqlite:///{tmp_path}/catalogue/catalogue.db"
+
+
+@pytest.fixture
+def tasks(settings, place, tmp_path, monkeypatch):
+    """The tasks themselves, on the test's own workplace."""
+    monkeypatch.setenv("QUANTIFY_SYNC_DATA_DIR", str(tmp_path / "data"))
+    from workers import tasks as found  # noqa: PLC0415 - it reads the configuration
+
+    monkeypatch.setattr(found, "this_workplace", lambda: place)
+    with broker.make_app(settings.broker) as app:
+        monkeypatch.setattr(found, "app", app)
+        yield found
 
 
 @pytest.fixture(scope="session")

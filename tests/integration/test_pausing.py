@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared import broker, keys, pauses, presence, queues
+from shared import keys, pauses, presence, queues
 from shared.answers import read, read_mark
 from shared.catalogue import pauses as remembered
 from shared.catalogue.epoch import settle_epoch
@@ -15,18 +15,6 @@ from workers import pausing
 PAUSE = Pause(since="2026-03-02T10:00:00Z", by="ada@lab")
 OTHER = Pause(since="2026-03-03T10:00:00Z", by="bob@lab")
 GRID = "20260302/20260302-015602-771-e40978-grid_2d"
-
-
-@pytest.fixture
-def tasks(settings, place, tmp_path, monkeypatch):
-    """The tasks themselves, on the test's own workplace."""
-    monkeypatch.setenv("QUANTIFY_SYNC_DATA_DIR", str(tmp_path / "data"))
-    from workers import tasks as found  # noqa: PLC0415 - it reads the configuration
-
-    monkeypatch.setattr(found, "this_workplace", lambda: place)
-    with broker.make_app(settings.broker) as app:
-        monkeypatch.setattr(found, "app", app)
-        yield found
 
 
 def pause(place, wanted=PAUSE):

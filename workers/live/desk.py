@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from shared import keys, pauses, presence
 from shared.broker import reaching
-from shared.errors import NotFoundError, QuantifySyncError, TransientError
+from shared.errors import MessageError, NotFoundError, QuantifySyncError, TransientError
 from shared.events import Announcement, parse
 from shared.fingerprint import DATASET_FILE
 from shared.logs import about
@@ -166,7 +166,11 @@ class Desk:
             for source in self._place.settings.sources:
                 waiting = presence.waiting_for_follower(self._place.redis, source.name)
                 for text in waiting.values():
-                    message = parse(Announcement, json.loads(text))
+                    try:
+                        message = parse(Announcement, json.loads(text))
+                    except (MessageError, json.JSONDecodeError) as error:
+                        logger.info("A run that waits is not taken up: %s", error)
+                        continue
                     announcements.send_follow(self._app, message, source.queue)
         threading.Thread(target=self._keep_tidy, name="tidy", daemon=True).start()
 

@@ -354,6 +354,19 @@ def test_a_worker_that_starts_takes_up_what_the_killed_one_followed(
     assert sent == [(queues.FOLLOW, "live", one.tuid)]
 
 
+def test_a_worker_that_starts_leaves_what_newer_workers_said_to_them(
+    run, app, desk, sent, place, announce, redis
+):
+    one = run()
+    one.begin(X, nothing())
+    announcements.on_announcement(app, place, announce(one.container, why="write"))
+    sent.clear()
+    presence.claim_follow(redis, "fridge", "1-newer", '{"version": 99}')
+    presence.claim_follow(redis, "fridge", "0-nonsense", "no JSON")
+    desk.resume()
+    assert sent == [(queues.FOLLOW, "live", one.tuid)]
+
+
 def test_a_worker_that_starts_sends_a_task_again_that_was_lost_with_another(
     run, app, desk, sent, place, announce
 ):
