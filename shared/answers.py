@@ -176,12 +176,19 @@ def read(
 
 
 def read_failures(redis: Redis, source: str) -> dict[str, Answer]:
-    """Read all failures of a source that can be read: TUID → answer."""
-    read_ones = {
-        str(tuid): _failure(text)
-        for tuid, text in redis.hgetall(keys.failed(source)).items()
-    }
-    return {tuid: failure[1] for tuid, failure in read_ones.items() if failure}
+    """Read all failures of a source that count: TUID → answer.
+
+    What workers of another version could not do says nothing, and may lie beside a
+    good answer until the dataset is announced again. While it is not known which
+    version answers, all count.
+    """
+    worker = read_mark(redis).worker
+    found: dict[str, Answer] = {}
+    for tuid, text in redis.hgetall(keys.failed(source)).items():
+        failure = _failure(text)
+        if failure and worker in ("", failure[0]):
+            found[str(tuid)] = failure[1]
+    return found
 
 
 def _confirmation(text: str) -> tuple[str, Answer] | None:

@@ -25,6 +25,7 @@ from shared.events import Announcement, DatasetsFound, parse
 from shared.fingerprint import list_container
 from shared.presence import Agent, Newest
 from shared.settings import Timings
+from shared.version import installed_version
 from workers import announcements, upload
 from workers.workplace import Workplace
 
@@ -226,7 +227,8 @@ def test_commands_run_with_the_workers_user(
     place.prepare()
     place.close()
     before = denials(worker)
-    answers.fail(worker, SOURCE, TUID, fingerprint="0", worker="1", error="broken")
+    version = installed_version()
+    answers.fail(worker, SOURCE, TUID, fingerprint="0", worker=version, error="broken")
     result = CliRunner().invoke(commands, arguments)
     assert result.exit_code in (0, 1), result.output
     assert "does not answer" not in result.output

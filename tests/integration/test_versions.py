@@ -22,7 +22,7 @@ from shared.pauses import Pause
 from shared.presence import Agent, Newest, Progress
 
 RECORDS = Path(__file__).parents[1] / "data" / "messages"
-RECORDER = runpy.run_path(str(RECORDS / "record.py"))
+RECORDER = runpy.run_path(str(RECORDS.parents[1] / "record_messages.py"))
 KINDS = {
     queues.ON_CREATED: Announcement,
     queues.ON_MODIFIED: Announcement,
@@ -31,7 +31,7 @@ KINDS = {
 GRID = "20260302/20260302-015602-771-e40978-grid_2d"
 REMEDY = (
     "The messages have changed: raise VERSION in shared/events.py, give what is new a "
-    "default (its docstring has the rules), and run tests/data/messages/record.py."
+    "default (its docstring has the rules), and run tests/record_messages.py."
 )
 
 
@@ -101,6 +101,7 @@ def test_a_newer_announcement_is_refused_visibly_and_counts_again_after_the_upgr
     getattr(tasks, name)(newer(said))
     mark = answers.read_mark(redis)
     refused = answers.read(redis, "fridge", [message.tuid], mark)[message.tuid]
+    assert answers.read_failures(redis, "fridge") == {message.tuid: refused}
     assert refused.kind == "failed"
     assert refused.fingerprint == message.fingerprint
     assert "upgrade the workers" in refused.error
@@ -108,6 +109,7 @@ def test_a_newer_announcement_is_refused_visibly_and_counts_again_after_the_upgr
     answers.write_mark(redis, mark._replace(worker="of another version"))
     now = answers.read_mark(redis)
     assert answers.read(redis, "fridge", [message.tuid], now) == {}
+    assert answers.read_failures(redis, "fridge") == {}
 
 
 @pytest.mark.parametrize("name", ["upload_dataset", "upload_found"])

@@ -16,6 +16,7 @@ from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
 from shared.fingerprint import Entry, Listing
 from shared.presence import Agent, Progress
+from shared.version import installed_version
 from workers.upload import Result
 
 GRID = "20260302-015602-771-e40978"
@@ -53,7 +54,12 @@ def failed_row(stored):
 
 def refuse(place, tuid, error="too strange"):
     answers.fail(
-        place.redis, "fridge", tuid, fingerprint="0" * 32, worker="0", error=error
+        place.redis,
+        "fridge",
+        tuid,
+        fingerprint="0" * 32,
+        worker=installed_version(),
+        error=error,
     )
 
 

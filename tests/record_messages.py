@@ -1,11 +1,11 @@
-"""What a producer of this version sends, and the schema of it, for the records beside.
+"""What a producer of this version sends, and its schema, as records for the tests.
 
-    python tests/data/messages/record.py
+    python tests/record_messages.py
 
-writes them into the folder of `shared.events.VERSION`. A record that is there is not
-written over: a producer of that version may run somewhere. Changed models are a new
-version instead. Version 0 is the contract as it was first laid down, before workers
-told each other how a run had ended.
+writes them into `tests/data/messages`, in a folder of the version's own. A record that
+is there is not written over: a producer of that version may run somewhere. Changed
+models are a new version instead. Version 0 is the contract as it was first laid down,
+before workers told each other how a run had ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from producer.record import Place, Record
 from producer.seen import Seen
 from shared.events import VERSION, Announcement, DatasetsFound
 
-HERE = Path(__file__).parent
+RECORDS = Path(__file__).parent / "data" / "messages"
 FIRST = Seen(
     "20260302-015602-771-e40978",
     "20260302/20260302-015602-771-e40978-grid_2d",
@@ -85,7 +85,7 @@ def schema():
 
 def main():
     """Record this version."""
-    folder = HERE / str(VERSION)
+    folder = RECORDS / str(VERSION)
     folder.mkdir()
     for name, content in (("messages", messages()), ("schema", schema())):
         text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True)
