@@ -23,9 +23,7 @@ from shared.catalogue.search import iter_records
 from shared.catalogue.session import Catalogue
 from shared.names import below
 
-pytestmark = pytest.mark.alone
-
-STARTING = 60  # seconds for all processes to come up on a busy machine
+STARTING = 120  # seconds for all processes to come up on a busy machine
 STOPPING = 5  # seconds that a user waits for Ctrl-C, however busy the machine is
 BACKLOG = 400  # datasets: workers are busy for several seconds
 WORKERS = {"--name events", "--name uploads", "--name backlog"}
@@ -141,7 +139,7 @@ class Up:
     def stop(self):
         if not self.ended():
             self.process.terminate()
-            self.process.wait(STOPPING)
+            self.process.wait(STARTING)
 
     def interrupt(self):
         """Press Ctrl-C; it has to end in time, and all that it started with it."""
@@ -278,6 +276,7 @@ def test_a_killed_worker_leaves_no_process_of_its_pool(up):
     wait_for(lambda: not alive(before))
 
 
+@pytest.mark.alone
 def test_ctrl_c_stops_everything_in_time_and_leaves_no_process(start_up):
     up = start_up()
     up.interrupt()
@@ -285,6 +284,7 @@ def test_ctrl_c_stops_everything_in_time_and_leaves_no_process(start_up):
     assert not (up.data_dir / "run" / "stack.json").exists()
 
 
+@pytest.mark.alone
 def test_ctrl_c_stops_everything_in_time_while_a_backlog_is_stored(tmp_path):
     directory = tmp_path / "quantify-data"
     tuid = measure(directory)
@@ -303,6 +303,7 @@ def test_ctrl_c_stops_everything_in_time_while_a_backlog_is_stored(tmp_path):
     assert len(records(up.data_dir)) > 8
 
 
+@pytest.mark.alone
 def test_once_stores_a_run_as_it_is_that_was_followed_until_ctrl_c(start_up):
     up = start_up()
     tuid = measure(up.directory, "unfinished", points=2)
@@ -424,6 +425,7 @@ def test_a_once_does_not_wait_for_a_directory_that_is_away(tmp_path):
     assert "mount the drive" in ended.stderr
 
 
+@pytest.mark.alone
 def test_demo_measures_stores_and_leaves_nothing_behind(tmp_path):
     process = subprocess.Popen(
         command("demo"),

@@ -19,9 +19,8 @@ from shared import answers, broker, keys, queues
 from shared.catalogue.search import search
 from shared.events import DatasetsFound, Sighting
 
-pytestmark = pytest.mark.alone
-
-STARTING = 60  # seconds for a worker to come up on a busy machine
+STARTING = 120  # seconds for a worker to come up on a busy machine
+GIVING_UP = 300  # seconds for five deaths, after each of which a lease of 10 s runs out
 
 
 def wait_for(condition, *, seconds=STARTING):
@@ -115,6 +114,7 @@ def multiply(container, count):
     return copies
 
 
+@pytest.mark.alone
 def test_no_message_stays_unacknowledged_under_load_and_all_is_stored(
     app, place, quantify_directory, announce, start_worker, redis
 ):
@@ -360,7 +360,7 @@ def test_a_dataset_that_kills_its_worker_harms_no_other_and_is_given_up(
             time.sleep(0.5)
         return None if missing else found
 
-    found = wait_for(failed)
+    found = wait_for(failed, seconds=GIVING_UP)
     assert {tuid for tuid, answer in found.items() if answer.kind == "failed"} == {
         killer.tuid
     }
