@@ -327,6 +327,7 @@ def test_workers_survive_a_restart_of_redis_under_load(
     assert redis.hlen("unacked") == 0
 
 
+@pytest.mark.timeout(GIVING_UP + 30)
 def test_a_dataset_that_kills_its_worker_harms_no_other_and_is_given_up(
     app, place, quantify_directory, announce, start_worker, redis, environment, tmp_path
 ):
