@@ -276,17 +276,67 @@ def _give_away(folder: Path) -> str | None:
     _unavailable("PostgreSQL does not run as root, and there is no other user")
 
 
-def _wait_until_it_answers(server: subprocess.Popen[bytes], url: str, log: Path):
-    deadline = time.monotonic() + START_PATIENCE
-    while True:
-        try:
-            psycopg.connect(url).close()
-        except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
-            time.sleep(0.05)
-        else:
-            return
+class PostgresServer:
+    """A server of a test's own, that can be ended and started again."""
+
+    def __init__(self, binaries):
+        self._binaries, self._port = binaries, find_port()
+        self._folder = Path(tempfile.mkdtemp(prefix="quantify-sync-postgres-"))
+        owner, stdin = _give_away(self._folder), subprocess.DEVNULL
+        self._common = {"user": owner, "cwd": self._folder, "stdin": stdin}
+        initdb = "initdb -U tester -A trust -E UTF8 --locale=C --no-sync"
+        subprocess.run(
+            [*f"{binaries}/{initdb}".split(), "-D", self._folder / "data"],
+            check=True,
+            capture_output=True,
+            **self._common,
+        )
+        self._process = None
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self._port}"
+
+    def start(self):
+        postgres = f"{self._binaries}/postgres -h 127.0.0.1 -p {self._port} -F"
+        log = self._folder / "log"
+        with log.open("ab") as log_file:
+            self._process = subprocess.Popen(
+                [*postgres.split(), "-k", "", "-D", self._folder / "data"],
+                stdout=log_file,
+                stderr=subprocess.STDOUT,
+                **self._common,
+            )
+        deadline = time.monotonic() + START_PATIENCE
+        url = f"postgresql://tester@{self.address}/postgres"
+        while True:
+            try:
+                psycopg.connect(url).close()
+            except psycopg.OperationalError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self):
+        """End it as its "fast shutdown" does: connections are cut."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def create_database(self):
+        """Make a new, empty database; its URL."""
+        name = f"test_{uuid.uuid4().hex}"
+        server = f"postgresql://tester@{self.address}/postgres"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql+psycopg://tester@{self.address}/{name}"
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self._folder)
 
 
 @pytest.fixture(scope="session")
@@ -299,46 +349,27 @@ def postgres_binaries():
 
 
 @pytest.fixture(scope="session")
-def postgres_server(postgres_binaries):
-    """`host:port` of a PostgreSQL server of this test run's own."""
-    folder = Path(tempfile.mkdtemp(prefix="quantify-sync-postgres-"))
-    data, log, port = folder / "data", folder / "log", find_port()
-    common = {"user": _give_away(folder), "cwd": folder, "stdin": subprocess.DEVNULL}
-    try:
-        initdb = "initdb -U tester -A trust -E UTF8 --locale=C --no-sync"
-        subprocess.run(
-            [*f"{postgres_binaries}/{initdb}".split(), "-D", data],
-            check=True,
-            capture_output=True,
-            **common,
-        )
-        postgres = f"{postgres_binaries}/postgres -h 127.0.0.1 -p {port} -F"
-        with log.open("wb") as log_file:
-            server = subprocess.Popen(
-                [*postgres.split(), "-k", "", "-D", data],
-                stdout=log_file,
-                stderr=subprocess.STDOUT,
-                **common,
-            )
-        try:
-            address = f"127.0.0.1:{port}"
-            _wait_until_it_answers(
-                server, f"postgresql://tester@{address}/postgres", log
-            )
-            yield address
-        finally:
-            server.send_signal(signal.SIGINT)  # its "fast shutdown"
-            server.wait(timeout=30)
-    finally:
-        shutil.rmtree(folder)
+def make_postgres(postgres_binaries):
+    """Start a PostgreSQL server; all are ended with the test run."""
+    servers = []
+
+    def make():
+        servers.append(PostgresServer(postgres_binaries))
+        servers[-1].start()
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(make_postgres):
+    """The server that all tests share which do not end it."""
+    return make_postgres()
 
 
 @pytest.fixture
 def postgres_url(postgres_server):
     """A new, empty database."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(
-        f"postgresql://tester@{postgres_server}/postgres", autocommit=True
-    ) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return f"postgresql+psycopg://tester@{postgres_server}/{name}"
+    return postgres_server.create_database()

@@ -54,11 +54,15 @@ class Lab:
     # Processes
 
     def start_worker(
-        self, name="worker", queues="events,uploads,backlog", **environment
+        self,
+        name="worker",
+        queues="events,uploads,backlog",
+        pool="threads",
+        **environment,
     ):
         before = self.log(name).count(" ready.")
-        pool = ("--pool", "threads", "--concurrency", "4")
-        command = ("worker", "--name", name, "--queues", queues, *pool)
+        how = ("--pool", pool, "--concurrency", "4" if pool == "threads" else "2")
+        command = ("worker", "--name", name, "--queues", queues, *how)
         self._start(name, *command, **environment)
         self.wait_for(lambda: self.log(name).count(" ready.") > before)
 
@@ -157,6 +161,12 @@ class Lab:
             self._catalogue = Catalogue(self.catalogue_url)
         return list(iter_records(self._catalogue))
 
+    def forget_catalogue(self):
+        """Close it: another takes its place."""
+        if self._catalogue is not None:
+            self._catalogue.dispose()
+            self._catalogue = None
+
     def has(self, container):
         tuid = container.name[:TUID_LENGTH]
         return any(record.alt_uid == tuid for record in self.records())
@@ -202,8 +212,7 @@ class Lab:
         for process in self.stack.processes.values():
             process.send_signal(signal.SIGCONT)
         self.stack.stop()
-        if self._catalogue is not None:
-            self._catalogue.dispose()
+        self.forget_catalogue()
 
 
 class Load:
