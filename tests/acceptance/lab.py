@@ -123,7 +123,7 @@ class Lab:
         """Make a container, and write its dataset as Quantify does."""
         now = datetime.now().astimezone()
         tuid = f"{day or now.strftime('%Y%m%d')}-{now:%H%M%S}-"
-        tuid += f"{len(self.containers):03d}-{self.random.randbytes(3).hex()}"
+        tuid += f"{len(self.containers) % 1000:03d}-{self.random.randbytes(3).hex()}"
         container = self.root / tuid[:8] / f"{tuid}-run"
         container.mkdir(parents=True)
         (container / "snapshot.json").write_text(json.dumps({"tuid": tuid}))
