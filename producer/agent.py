@@ -258,6 +258,9 @@ class SourceAgent:
             live=live, expected=self._intake.expected, others=others
         )
         self._status.complain("watch", complaint)
+        if self._coverage.is_back():
+            logger.info("The source's folder is back; all its days are swept")
+            self._sweeper.ask(whole=True)
 
     def _day(self, day: str, now: float, wall: float) -> None:
         """Take in that a day folder came or went.

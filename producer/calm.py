@@ -7,6 +7,7 @@ those that nobody has read yet, so while a file is being written it is let write
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from watchdog.observers.inotify_c import InotifyConstants, InotifyEvent, Inotify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 FIRST_SECONDS = 0.006
 """From the first step of a rewrite to the next look; none takes less than 12 ms."""
@@ -31,16 +34,24 @@ class CalmInotify(InotifyFD):
 
     Parameters
     ----------
-    unmounted
-        Called when a drive was unmounted: nothing more is heard of it, even if it is
-        mounted again at once, and the library does not tell.
+    deaf
+        Called when nothing more is heard, which the library does not tell: a drive
+        was unmounted, even if it is mounted again at once, or reading failed.
     """
 
-    def __init__(self, unmounted: Callable[[], None]) -> None:
+    def __init__(self, deaf: Callable[[], None]) -> None:
         super().__init__()
-        self._unmounted = unmounted
+        self._deaf = deaf
         self._pause = 0.0
         self._written: set[tuple[int, bytes]] = set()
+
+    def run(self) -> None:
+        """Read until it is told to stop; what ends it earlier is told."""
+        try:
+            super().run()
+        except Exception:
+            logger.exception("Changes can't be read any more; the watch begins anew")
+            self._deaf()
 
     def read_events(self, **options: int) -> list[InotifyEvent]:
         """Read what there is, or wait for it; of each write its first step only."""
@@ -49,7 +60,7 @@ class CalmInotify(InotifyFD):
         events = super().read_events(**options)
         writing = bool(events) and events[-1].is_modify
         if any(event.mask & InotifyConstants.IN_UNMOUNT for event in events):
-            self._unmounted()
+            self._deaf()
         further = FURTHER_SECONDS if self._pause else FIRST_SECONDS
         self._pause = further if writing else 0.0
         return [event for event in events if self._is_news(event)]
@@ -70,8 +81,8 @@ class CalmInotify(InotifyFD):
 class CalmObserver(BaseObserver):
     """The library's observer for Linux, on `CalmInotify`, which has its parameters."""
 
-    def __init__(self, unmounted: Callable[[], None]) -> None:
-        self._calm = CalmInotify(unmounted)
+    def __init__(self, deaf: Callable[[], None]) -> None:
+        self._calm = CalmInotify(deaf)
         super().__init__(
             InotifyEmitter, timeout=DEFAULT_OBSERVER_TIMEOUT, inotify_fd=self._calm
         )

@@ -51,6 +51,7 @@ class Coverage:
         self._root = source.quantify_directory
         self._polls = source.is_server_folder
         self._identity: tuple[int, int] | None = None
+        self._was_away = self._is_back = False
         self.days: tuple[str, ...] = ()
         self._watcher: Watcher | Poller
         if self._polls:
@@ -96,7 +97,10 @@ class Coverage:
         try:
             present = days_of(self._root)
         except SourceUnavailableError as error:
+            self._was_away = True
             return str(error)
+        self._is_back |= self._was_away and bool(present)
+        self._was_away = not present
         if self._polls and not present:
             # Not mounted: what is known of its days tells what is new when it is.
             return ""
@@ -113,6 +117,14 @@ class Coverage:
     def forget(self, day: str) -> None:
         """End the watch of a day folder that went away or is another one now."""
         self._watcher.forget(day)
+
+    def is_back(self) -> bool:
+        """Whether the root, which was away or empty, holds days again; told once.
+
+        What is in it may be another year's: all days are to be swept.
+        """
+        back, self._is_back = self._is_back, False
+        return back
 
     def is_broken(self) -> bool:
         """Whether events were lost: `cover` is due, and a sweep.

@@ -205,12 +205,12 @@ class Watcher:
             self._observer.unschedule(watch)
 
 
-def _make_observer(unmounted: Callable[[], None]) -> BaseObserver:
+def _make_observer(deaf: Callable[[], None]) -> BaseObserver:
     if not TELLS_CLOSE:
         return Observer()
     from producer.calm import CalmObserver  # noqa: PLC0415 - Linux alone has it
 
-    return CalmObserver(unmounted)
+    return CalmObserver(deaf)
 
 
 class _Handler(FileSystemEventHandler):

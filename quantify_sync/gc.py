@@ -1,4 +1,4 @@
-"""Remove objects that no manifest names any more: older versions of files."""
+"""Remove what no manifest names: older versions of files, and half written ones."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def collect_garbage(
     """Remove objects that neither catalogue nor description of their dataset names.
 
     A dataset whose description can't be read keeps everything. What does not lie
-    where datasets lie is never touched.
+    where datasets lie is never touched, but for what was left half written in a folder.
 
     Parameters
     ----------
@@ -107,12 +107,21 @@ def collect_garbage(
             for item in garbage:
                 place.store.delete(item.key)
         removed += garbage
+    removed += _unfinished(place, before, dry_run=dry_run)
     return Collected(
         objects=len(removed),
         size=sum(item.size for item in removed),
         keys=tuple(item.key for item in removed),
         skipped=tuple(skipped),
     )
+
+
+def _unfinished(place: Place, before: datetime, *, dry_run: bool) -> list[ObjectInfo]:
+    """Remove what killed workers left half written; what it was."""
+    left = [one for one in place.store.unfinished() if one.last_modified <= before]
+    for item in () if dry_run else left:
+        place.store.delete_unfinished(item.key)
+    return left
 
 
 def _prefix(item: ObjectInfo) -> str | None:

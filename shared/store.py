@@ -11,8 +11,8 @@ import io
 import os
 import re
 import uuid
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -44,6 +44,8 @@ _RETRIES: Mapping[str, Any] = {
     "retry_timeout": timedelta(seconds=30),
 }
 _CLIENT_KEYS = frozenset({"allow_http", "allow_invalid_certificates", "proxy_url"})
+UNFINISHED = re.compile(r"#\d+$")
+"""How obstore names a file that it is still writing, before it renames it."""
 _OPTIONS_IN_MESSAGE = re.compile(r"\?[^\s\"')]*")
 
 
@@ -299,6 +301,35 @@ class Store:
                 obstore.delete(self._objects, key)
         except NotFoundError:
             return
+
+    def unfinished(self) -> Iterator[ObjectInfo]:
+        """Go through what a killed worker left half written in a folder.
+
+        `list` leaves it out, and nothing reads it. Where the store is no folder, its
+        own rules for the life of unfinished uploads clear it up.
+
+        Raises
+        ------
+        StoreUnavailableError
+            If the folder can't be read.
+        """
+        if self._folder is None:
+            return
+        with self._errors_translated("list", ""):
+            for path in self._folder.rglob("*#*"):
+                if not UNFINISHED.search(path.name):
+                    continue
+                with suppress(FileNotFoundError):  # finished meanwhile
+                    status = path.stat()
+                    when = datetime.fromtimestamp(status.st_mtime, UTC)
+                    key = path.relative_to(self._folder).as_posix()
+                    yield ObjectInfo(key, status.st_size, when)
+
+    def delete_unfinished(self, key: str) -> None:
+        """Remove what `unfinished` told; raises as `delete` does."""
+        if self._folder is not None and UNFINISHED.search(key):
+            with self._errors_translated("delete", key):
+                (self._folder / key).unlink(missing_ok=True)
 
     def _is_there(self, key: str, size: int) -> bool:
         if self._folder is None:

@@ -247,7 +247,10 @@ def test_without_a_thread_nothing_is_watched_until_there_is_one(watcher, monkeyp
 
 
 @pytest.mark.skipif(not TELLS_CLOSE, reason="inotify is Linux's")
-def test_a_drive_that_was_unmounted_is_watched_anew(tmp_path, monkeypatch):
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_drive_that_was_unmounted_or_cant_be_read_is_watched_anew(
+    tmp_path, monkeypatch, failing
+):
     from watchdog.observers.inotify_c import (  # noqa: PLC0415 - Linux alone has it
         InotifyConstants,
         InotifyEvent,
@@ -255,6 +258,9 @@ def test_a_drive_that_was_unmounted_is_watched_anew(tmp_path, monkeypatch):
     )
 
     def unmount(self, **options):
+        if failing:
+            read(self, **options)
+            raise OSError(22, "Invalid argument")
         mask = InotifyConstants.IN_UNMOUNT
         return [InotifyEvent(e.wd, mask, 0, b"") for e in read(self, **options)]
 

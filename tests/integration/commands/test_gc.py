@@ -135,3 +135,18 @@ def test_what_does_not_lie_where_datasets_lie_is_not_touched(
     run("gc")
 
     assert objects() >= set(strangers)
+
+
+def test_what_a_killed_worker_left_half_written_is_removed(
+    stored, run, age, objects, settings
+):
+    before = objects()
+    half = settings.data_dir / "store" / f"{min(before)}#1"
+    half.write_bytes(b"half")
+    assert run("gc").startswith("0 object(s)")
+    assert half.exists(), "it may be being written"
+    age(31)
+    run("gc", "--dry-run")
+    assert half.exists()
+    assert run("gc").startswith("1 object(s)")
+    assert objects() == before

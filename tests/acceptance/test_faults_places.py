@@ -1,0 +1,251 @@
+"""Drives, stores, mounts and clocks that fail under load; afterwards nothing is lost.
+
+`FAULT_LONG=1` waits longer, and `FAULT_SEED=…` repeats a run. Processes and services:
+test_faults.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+LONG = bool(os.environ.get("FAULT_LONG"))
+IN_CI = os.environ.get("CI") == "true"
+UNDER_LOAD = 10.0 if LONG else 1.5  # s before a fault, and between it and the end
+AWAY = 20.0 if LONG else 2.5  # s that a drive is away
+OLD_ATTRIBUTES = 60.0 if LONG else 6.0  # s that a mount shows them
+OLD_DAY = "20200101"
+HOUR = 3600
+QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
+FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+
+
+def goes_on(lab, seconds=UNDER_LOAD):
+    """Let the load go on for a while, of no fixed length."""
+    time.sleep(lab.random.uniform(0.5, 1.0) * seconds)
+
+
+def needs(there, what):
+    """Leave a test out where something is not installed; in CI it has to be."""
+    if not there:
+        (pytest.fail if IN_CI else pytest.skip)(f"this needs {what}")
+
+
+@pytest.fixture
+def mount(wait_for):
+    """Mount a small file system of a test's own somewhere."""
+    mounted = []
+
+    def change(*arguments):
+        told = subprocess.run(
+            ["mount", *map(str, arguments)], capture_output=True, check=False, text=True
+        )
+        return told.returncode == 0 or told.stderr
+
+    def unmount(place):
+        def is_done():
+            umount = ["umount", str(place)]
+            return subprocess.run(umount, capture_output=True, check=False).returncode
+
+        wait_for(lambda: is_done() == 0)  # while a file is open there, it is busy
+        mounted.remove(place)
+
+    def start(place, size="200m"):
+        done = change("-t", "tmpfs", "-o", f"size={size}", "quantify-sync", place)
+        if done is not True:
+            pytest.skip(f"nothing can be mounted here: {done}")
+        mounted.append(place)
+
+    def remount(place, option):
+        wait_for(lambda: change("-o", f"remount,{option}", place) is True)
+
+    start.remount, start.unmount = remount, unmount
+    yield start
+    for place in reversed(mounted):
+        subprocess.run(["umount", "--lazy", str(place)], check=False)
+
+
+@pytest.fixture
+def wait_for(live):
+    return live.wait_for
+
+
+# The store ------------------------------------------------------------------------
+
+
+def test_a_store_that_is_read_only_for_a_while(make_lab, load, mount):
+    lab = make_lab()
+    store = lab.stack.data_dir / "store"
+    store.mkdir()
+    mount(store)
+    lab.start_worker()
+    lab.start_producer()
+    with load(lab):
+        goes_on(lab)
+        refused = lab.listen_for("worker", "Read-only file system")
+        mount.remount(store, "ro")
+        refused()
+        goes_on(lab)
+        mount.remount(store, "rw")
+        goes_on(lab)
+    lab.assert_nothing_is_lost()
+
+
+def test_a_store_that_is_full_for_a_while(make_lab, load, mount):
+    lab = make_lab()
+    store = lab.stack.data_dir / "store"
+    store.mkdir()
+    mount(store, "500k")
+    lab.start_worker()
+    lab.start_producer()
+    refused = lab.listen_for("worker", "No space left")
+    with load(lab):
+        refused()
+        goes_on(lab)
+        mount.remount(store, "size=200m")
+        goes_on(lab)
+    lab.assert_nothing_is_lost()
+
+
+# The data directory ---------------------------------------------------------------
+
+
+@contextmanager
+def renamed(lab, _):
+    away = lab.root.with_name("away")
+    lab.root.rename(away)
+    yield away
+    away.rename(lab.root)
+
+
+@contextmanager
+def hidden(lab, mount):
+    """As where a drive is unmounted: its mount point is an empty folder."""
+    mount(lab.root)
+    yield None
+    mount.unmount(lab.root)
+
+
+@pytest.mark.parametrize("server", [False, True], ids=["local", "server"])
+@pytest.mark.parametrize("how", [renamed, hidden])
+def test_a_data_directory_that_goes_away_and_comes_back(
+    make_lab, load, mount, how, server
+):
+    """With new datasets of today and of old days that nobody had seen yet."""
+    lab = make_lab(server=server)
+    lab.start_worker()
+    lab.start_producer()
+    with load(lab):
+        goes_on(lab)
+    lab.wait_for(lab.agrees)
+    lab.measure()
+    lab.measure(day=OLD_DAY)
+    with how(lab, mount) as away:
+        time.sleep(lab.random.uniform(0, 1))
+        if away:
+            for day in (None, OLD_DAY, "20191231"):
+                container = lab.measure_in(away, day=day)
+                assert not lab.has(container)
+            lab.write(away / lab.containers[0].relative_to(lab.root))
+        time.sleep(AWAY)
+    with load(lab):
+        goes_on(lab)
+    lab.assert_nothing_is_lost()
+
+
+# The watch ------------------------------------------------------------------------
+
+
+def test_lost_events_are_made_up_for_by_a_sweep(make_lab, load):
+    lab = make_lab()
+    needs(QUEUE.exists(), "Linux's inotify")
+    lab.start_worker()
+    lab.start_producer()
+    with load(lab):
+        goes_on(lab)
+        lost = lab.listen_for("producer", "Events were lost")
+        lab.send("producer", signal.SIGSTOP)
+        noise = lab.containers[-1] / "noise.tmp"
+        for _ in range(int(QUEUE.read_text()) // 3 + 100):
+            noise.write_bytes(b"x")  # each: created, written, closed, gone
+            noise.unlink()
+        goes_on(lab, 1.0)
+        container = lab.measure()
+        lab.send("producer", signal.SIGCONT)
+        lost()
+        lab.wait_for(lambda: lab.has(container))
+        goes_on(lab)
+    lab.assert_nothing_is_lost()
+
+
+# Clocks ---------------------------------------------------------------------------
+
+
+def test_a_producers_clock_that_is_stepped_by_an_hour(make_lab, load):
+    lab = make_lab()
+    needs(FAKETIME, "libfaketime")
+    clock = lab.stack.base / "clock"
+
+    def step(seconds):
+        clock.write_text(f"{seconds:+d}")
+
+    step(0)
+    false = {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
+    lab.start_worker()
+    lab.start_producer(**false)
+    with load(lab):
+        for seconds in (HOUR, -HOUR, 0):
+            goes_on(lab)
+            step(seconds)
+            container = lab.measure()
+            lab.wait_for(lambda: lab.has(container))  # noqa: B023 - called within the round
+        goes_on(lab)
+    hour = time.strftime("%Y-%m-%d %H", time.gmtime(time.time() + HOUR))
+    assert hour in lab.log("producer"), "its clock was stepped"
+    lab.assert_nothing_is_lost()
+
+
+# Mounts ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bad_world(tmp_path_factory):
+    """The library that shows old attributes."""
+    needs(shutil.which("gcc"), "gcc")
+    library = tmp_path_factory.mktemp("bad-world") / "bad_world.so"
+    source = Path(__file__).with_name("bad_world.c")
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-O1", source, "-o", library, "-ldl", "-lpthread"],
+        check=True,
+    )
+    return library
+
+
+def test_a_mount_that_shows_old_attributes_for_a_while(make_lab, load, bad_world):
+    """To the workers: the producer, elsewhere, sees what is there."""
+    lab = make_lab()
+    lab.start_worker(
+        LD_PRELOAD=str(bad_world),
+        BAD_WORLD=str(lab.root),
+        BAD_WORLD_SECONDS=str(OLD_ATTRIBUTES),
+    )
+    lab.start_producer()
+    with load(lab):
+        goes_on(lab, 2 * OLD_ATTRIBUTES)
+    container = lab.measure()
+    lab.wait_for(lambda: lab.has(container))
+    lab.write(container)
+    lab.assert_nothing_is_lost()
