@@ -50,7 +50,7 @@ def check(role: Role | None = None) -> tuple[Finding, ...]:
 def _findings(settings: Settings, role: Role | None) -> Iterator[Finding]:
     # A machine of a pool connects to what is configured; `up` starts its own.
     url = settings.broker if role else broker_of(settings)
-    yield from common.findings(settings, url)
+    yield from common.findings(settings, url, role)
     if role is not Role.WORKER:
         yield from producer.findings(settings, url)
     if role is Role.WORKER or (role is None and _worker_is_installed()):

@@ -21,6 +21,7 @@ try:
         sources,
         watch,
         web,
+        worker,
     )
     from quantify_sync.extras import advise
     from shared.errors import QuantifySyncError
@@ -155,7 +156,7 @@ def _common(
             os.environ[variable] = str(path.expanduser().absolute())
 
 
-for _module in (run, producer, pausing, watch, web, look, mend, sources):
+for _module in (run, producer, worker, pausing, watch, web, look, mend, sources):
     _module.register(app)
 
 

@@ -110,8 +110,8 @@ class SourceStatus(Model):
         None where none is heard.
     last_heard
         Where a producer was heard last; None if none was within a week.
-    live_queue
-        Which queue a live worker for it serves.
+    queue
+        Suffix of the queues that it has for itself; None for those of the pool.
     runs
         Running measurements that are followed.
     unfollowed
@@ -128,7 +128,7 @@ class SourceStatus(Model):
     datasets: dict[State, int]
     producer: ProducerStatus | None = None
     last_heard: presence.Heard | None = None
-    live_queue: str = queues.LIVE
+    queue: str | None = None
     runs: tuple[RunStatus, ...] = ()
     unfollowed: tuple[str, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
@@ -272,7 +272,7 @@ def _source_status(
         datasets=counts,
         producer=_producer_status(redis, source.name) if redis else None,
         last_heard=presence.last_heard(redis, source.name) if redis else None,
-        live_queue=queues.with_suffix(queues.LIVE, source.queue),
+        queue=source.queue,
         runs=_runs(redis, source.name) if redis else (),
         unfollowed=_unfollowed(redis, source.name) if redis else (),
         disagreements=_disagreements(redis, source.name) if redis else (),

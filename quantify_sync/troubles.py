@@ -97,7 +97,9 @@ def _unfollowed(source: SourceStatus) -> Iterator[Trouble]:
         yield Trouble(
             what=f"{source.name}: no live worker follows "
             f"{', '.join(source.unfollowed)}, or each has its hands full",
-            remedy=f"quantify-sync worker --pool threads --queues {source.live_queue}",
+            remedy="quantify-sync worker --pool threads --queues live"
+            if source.queue is None
+            else f"on the lab machine: quantify-sync worker --source {source.name}",
         )
 
 

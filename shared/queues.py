@@ -34,11 +34,15 @@ def with_suffix(queue: str, suffix: str | None) -> str:
     return f"{queue}.{suffix}" if suffix else queue
 
 
+def own_names(suffix: str | None) -> list[str]:
+    """Names of the queues that touch the files of sources with this suffix."""
+    return [with_suffix(queue, suffix) for queue in (UPLOADS, BACKLOG, LIVE)]
+
+
 def all_names(suffixes: Iterable[str | None]) -> list[str]:
     """Names of all queues of sources with these suffixes, the common ones included."""
     known = dict.fromkeys([None, *suffixes])
-    own = (UPLOADS, BACKLOG, LIVE)
-    return [EVENTS, *(with_suffix(name, suffix) for suffix in known for name in own)]
+    return [EVENTS, *(name for suffix in known for name in own_names(suffix))]
 
 
 UPLOAD_TOGETHER = 32

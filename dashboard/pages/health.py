@@ -12,6 +12,7 @@ from quantify_sync.output import duration
 from quantify_sync.place import Place
 from quantify_sync.status import read_status
 from shared.errors import QuantifySyncError
+from shared.queues import LIVE, with_suffix
 
 if TYPE_CHECKING:
     from quantify_sync.status import Failure, SourceStatus, Status
@@ -156,7 +157,7 @@ def _source(source: SourceStatus, now: Status) -> None:
         for tuid in source.unfollowed:
             _line(
                 f"Nobody follows {tuid}",
-                f"start a worker for the queue {source.live_queue}",
+                f"start a worker for the queue {with_suffix(LIVE, source.queue)}",
                 bad=True,
             )
         for told in source.disagreements:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import NoPermissionError
 
+from quantify_sync.checking import Role
 from quantify_sync.checking.finding import bad, good, tried
 from shared import broker
 from shared.settings import config_path
@@ -32,7 +33,9 @@ MIN_MEMORY = 512 << 20  # bytes; for a producer, or one process of a worker
 MEMORY = Path("/proc/meminfo")  # Linux only
 
 
-def findings(settings: Settings, url: str | None) -> Iterator[Finding]:
+def findings(
+    settings: Settings, url: str | None, role: Role | None
+) -> Iterator[Finding]:
     """Try what every part needs, in the order in which to mend it.
 
     Parameters
@@ -41,11 +44,18 @@ def findings(settings: Settings, url: str | None) -> Iterator[Finding]:
         This machine's configuration.
     url
         Of Redis; None where there is none yet.
+    role
+        From whose point of view; None for both.
     """
     yield _configuration(settings)
     for source in settings.sources:
-        yield _source(source)
+        yield _source(source, role)
     yield tried("broker", partial(_broker, url))
+
+
+def is_elsewhere(source: Source) -> bool:
+    """Whether a source is served on its lab machine, and this is another one."""
+    return source.queue is not None and not source.quantify_directory.exists()
 
 
 def room(settings: Settings) -> Iterator[Finding]:
@@ -81,11 +91,17 @@ def _configuration(settings: Settings) -> Finding:
     return good("configuration", f"{len(settings.sources)} source(s) in {where}")
 
 
-def _source(source: Source) -> Finding:
+def _source(source: Source, role: Role | None) -> Finding:
     """Try whether the directory can be looked into; it need not be writable."""
     subject = f"source {source.name}"
 
     def directory() -> Finding:
+        if role is not Role.PRODUCER and is_elsewhere(source):
+            return good(
+                subject,
+                f"{source.quantify_directory} is not here, and need not be where only "
+                "the pool runs: a worker on the lab machine reads it (`queue`)",
+            )
         check_directory(source.quantify_directory, name=source.name)
         with os.scandir(source.quantify_directory) as entries:
             days = sum(1 for entry in entries if entry.is_dir())

@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from quantify_sync.checking.common import disk
+from quantify_sync.checking.common import disk, is_elsewhere
 from quantify_sync.checking.finding import bad, good, tried
 from shared import presence, queues
 from shared.backends import make_backend
@@ -39,7 +39,8 @@ def findings(place: Place) -> Iterator[Finding]:
     """Try what only a worker needs."""
     settings, redis = place.settings, place.redis
     for source in settings.sources:
-        yield tried(f"files of {source.name}", partial(_files, redis, source))
+        if not is_elsewhere(source):
+            yield tried(f"files of {source.name}", partial(_files, redis, source))
     yield tried("store", lambda: _store(place))
     yield tried("catalogue", lambda: _catalogue(place))
     yield tried("live directory", lambda: _live(settings.live))
@@ -151,13 +152,21 @@ def _queues(url: str, settings: Settings) -> Finding:
     if not answers:
         return good("queues", "no worker runs yet that could serve them")
     served = {queue["name"] for worker in answers.values() for queue in worker}
-    wanted = queues.all_names(source.queue for source in settings.sources)
-    if missing := [name for name in wanted if name not in served]:
-        return bad(
-            "queues",
+    told = []
+    if missing := [name for name in queues.ALL_QUEUES if name not in served]:
+        told.append(
             f"no worker serves {', '.join(missing)}: start one with 'quantify-sync "
-            f"worker --pool threads --queues {','.join(missing)}'.",
+            f"worker --pool threads --queues {','.join(missing)}'."
         )
+    for source in settings.sources:
+        own = queues.own_names(source.queue) if source.queue else []
+        if missing := [name for name in own if name not in served]:
+            told.append(
+                f"no worker serves {', '.join(missing)}: start one on the lab machine "
+                f"with 'quantify-sync worker --source {source.name}'."
+            )
+    if told:
+        return bad("queues", " ".join(told))
     return good("queues", f"all are served, by {len(answers)} worker(s)")
 
 

@@ -1,4 +1,4 @@
-"""`up`, `demo`, `worker`: what runs until it is stopped."""
+"""`up`, `demo`: everything on one machine, until it is stopped."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from quantify_sync.commands.arguments import read_folder
-from quantify_sync.commands.options import (
-    PREFIX,
-    LogFile,
-    LogJson,
-    MetricsHost,
-    MetricsPort,
-    wish_logs,
-    wish_metrics,
-)
+from quantify_sync.commands.options import PREFIX, LogJson, wish_logs
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,8 +19,6 @@ if TYPE_CHECKING:
 
     from quantify_sync.stack import Stack
     from shared.settings import Settings
-
-POOLS = ("prefork", "threads", "solo")
 
 Once = Annotated[
     bool,
@@ -59,7 +49,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(up)
     app.command()(demo)
-    app.command()(worker)
 
 
 def up(
@@ -198,60 +187,6 @@ def demo(
             prepare=begin_measuring,
         )
     raise typer.Exit(code)
-
-
-def worker(
-    *,
-    queues: Annotated[
-        str | None,
-        typer.Option(
-            help="Queues that it serves, with commas between them; by default all "
-            "that the configuration knows, the live ones only with --pool threads."
-        ),
-    ] = None,
-    pool: Annotated[
-        str, typer.Option(help="prefork, threads or solo (see Celery's manual).")
-    ] = "threads" if os.name == "nt" else "prefork",
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Tasks at a time; by default one a core.")
-    ] = None,
-    name: Annotated[
-        str, typer.Option(help="Different for each worker of a machine.")
-    ] = "worker",
-    metrics_port: MetricsPort = None,
-    metrics_host: MetricsHost = None,
-    log_file: LogFile = None,
-    log_json: LogJson = False,
-) -> None:
-    """Run a worker alone, the same as 'celery -A workers.app worker'."""
-    from shared.queues import LIVE  # noqa: PLC0415 - --help stays fast
-
-    wish_metrics(metrics_port, metrics_host)
-    wish_logs(log_file, log_json=log_json)
-    from workers.app import app  # noqa: PLC0415 - extra [worker]
-
-    if pool not in POOLS:
-        raise typer.BadParameter(
-            f"there is no pool {pool!r}: there are {', '.join(POOLS)}",
-            param_hint="--pool",
-        )
-    known = [queue.name for queue in app.conf.task_queues]
-    wanted = known if queues is None else [name.strip() for name in queues.split(",")]
-    if unknown := [name for name in wanted if name not in known]:
-        raise typer.BadParameter(
-            f"the configuration knows no queue {unknown[0]!r}: it knows "
-            f"{', '.join(known)}",
-            param_hint="--queues",
-        )
-    arguments = ["worker", "--hostname", f"{name}@%h", "--pool", pool]
-    arguments += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]
-    if queues is None and pool != "threads":
-        # A follower stays for hours, where an upload is waited for.
-        wanted = [name for name in known if name.partition(".")[0] != LIVE]
-    arguments += ["--queues", ",".join(wanted)]
-    if concurrency:
-        arguments += ["--concurrency", str(concurrency)]
-    app.worker_main(arguments)
 
 
 @contextmanager

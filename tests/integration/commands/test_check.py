@@ -403,4 +403,17 @@ def test_a_queue_that_no_worker_serves_is_told(configured, monkeypatch, tmp_path
 
     assert none.good
     assert "no worker serves uploads.own, backlog.own, live.own" in told
-    assert "--queues uploads.own,backlog.own,live.own" in told
+    assert "on the lab machine with 'quantify-sync worker --source fridge'" in told
+
+
+def test_files_need_not_be_here_where_a_worker_of_their_own_reads_them(
+    place, configured, settings, run
+):
+    directory = settings.sources[0].quantify_directory
+    change(configured, str(directory), str(directory / "elsewhere"))
+    assert "does not exist" in complaints()["source fridge"]
+
+    change(configured, 'name = "fridge"', 'name = "fridge"\nqueue = "own"')
+    assert complaints() == {}
+    producer_view = {f.subject: f.told for f in check(Role.PRODUCER) if not f.good}
+    assert "does not exist" in producer_view["source fridge"]

@@ -78,6 +78,8 @@ def test_ls_without_a_match_says_so(stored, run):
         (("worker", "--queues", "bogus"), "knows no queue 'bogus'"),
         (("worker", "--queues", "events,"), "knows no queue ''"),
         (("worker", "--pool", "nope"), "there is no pool 'nope'"),
+        (("worker", "--source", "nope"), "knows no source 'nope'"),
+        (("worker", "--source", "fridge", "--queues", "live"), "queues of a --source"),
         (("gc", "--older-than", "inf"), "--older-than"),
         (("ls", "--data-dir"), "--data-dir needs a value"),
         (("--config",), "--config needs a value"),

@@ -216,7 +216,9 @@ def test_how_far_running_measurements_are_is_told(stored, run, agent):
     assert f"follows {STRANGER}: 30 of 120 points, 2 a second, " in run("status")
 
 
-def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(stored, run):
+def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(
+    stored, run, configured
+):
     redis = stored.redis
     for tuid in (STRANGER, GRID):
         presence.claim_follow(redis, "fridge", tuid, "{}")
@@ -228,6 +230,12 @@ def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(stored, run):
     told = run("status", code=1)
     assert f"no live worker follows {STRANGER}" in told
     assert "quantify-sync worker --pool threads --queues live" in told
+
+    text = configured.read_text("utf-8")
+    own = text.replace('name = "fridge"', 'name = "fridge"\nqueue = "own"')
+    configured.write_text(own, "utf-8")
+    told = run("status", code=1)
+    assert "on the lab machine: quantify-sync worker --source fridge" in told
 
 
 def test_a_run_counts_as_written_lately_not_as_live(stored, run, agent):
