@@ -291,7 +291,7 @@ class PostgresServer:
             capture_output=True,
             **self._common,
         )
-        self._process = None
+        self.process = None
 
     @property
     def address(self):
@@ -301,7 +301,7 @@ class PostgresServer:
         postgres = f"{self._binaries}/postgres -h 127.0.0.1 -p {self._port} -F"
         log = self._folder / "log"
         with log.open("ab") as log_file:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [*postgres.split(), "-k", "", "-D", self._folder / "data"],
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
@@ -313,7 +313,7 @@ class PostgresServer:
             try:
                 psycopg.connect(url).close()
             except psycopg.OperationalError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
+                if self.process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
                 time.sleep(0.05)
             else:
@@ -321,10 +321,10 @@ class PostgresServer:
 
     def stop(self):
         """End it as its "fast shutdown" does: connections are cut."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(timeout=30)
-            self._process = None
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=30)
+            self.process = None
 
     def create_database(self):
         """Make a new, empty database; its URL."""
@@ -333,6 +333,16 @@ class PostgresServer:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return f"postgresql+psycopg://tester@{self.address}/{name}"
+
+    def create_user(self, name, password):
+        """Make a user with a database of that name, who has to tell a password."""
+        rules = self._folder / "data" / "pg_hba.conf"
+        rules.write_text(f"host all {name} all scram-sha-256\n{rules.read_text()}")
+        server = f"postgresql://tester@{self.address}/postgres"
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"CREATE USER \"{name}\" PASSWORD '{password}'")
+            connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
+            connection.execute("SELECT pg_reload_conf()")
 
     def close(self):
         self.stop()

@@ -177,6 +177,21 @@ def test_tls_adds_to_what_redis_is_told():
     assert "--port" not in more  # the workers stay on the network between containers
 
 
+def test_workers_and_producer_tell_prometheus_where_nobody_outside_asks():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in OURS:
+        service = SERVICES[name]
+        told = service["environment"].get("QUANTIFY_SYNC_METRICS_PORT")
+        assert (told is not None) is (name in {*WORKERS, "producer"})
+        assert service.get("expose", []) == ([told] if told else [])
+        if told:
+            assert service["environment"]["QUANTIFY_SYNC_METRICS_HOST"] == "0.0.0.0"
+            assert "ports" not in service  # nobody who asks is asked who he is
+        if name in WORKERS:
+            assert f"`{name}:{told}`" in readme
+    assert f"`{COMPOSE['name']}_default`" in readme
+
+
 # Settings and passwords -----------------------------------------------------------
 
 
