@@ -29,7 +29,7 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
     """
     now.add_page(Overview(house.settings, house.hub), house.hub)
     datasets.add_page(house)
-    dataset.add_page(house.settings, house.hub, house.opened)
+    dataset.add_page(house)
     compare.add_page(house.settings, house.opened)
     health.add_page(house.settings, flower=house.settings.web.flower)
     ui.run_with(

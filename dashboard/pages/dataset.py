@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from fastapi import Request  # noqa: TC002 - NiceGUI evaluates annotations
 from nicegui import run, ui
 
 from dashboard.pages.frame import frame, heading, layout, section, teach
+from dashboard.pages.notes import Notes
 from dashboard.pages.plot import Plot
 from dashboard.plots import Part, View, curves, figure, is_map, line_cuts
-from quantify_sync import client
+from quantify_sync.finding import find_record
 from quantify_sync.output import file_size
+from shared.catalogue.notes import NOTED
 from shared.catalogue.records import FileRole, FileStatus, State
 from shared.errors import QuantifySyncError
 
@@ -19,24 +22,27 @@ if TYPE_CHECKING:
     import xarray as xr
     from nicegui.events import GenericEventArguments
 
+    from dashboard.house import House
     from dashboard.hub import Hub
     from dashboard.opened import OpenedDatasets
     from shared.catalogue.records import DatasetRecord, FileRecord
-    from shared.settings import Settings
 
 PICTURES = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".webp")
 LIVE_LOOK = 1.0
 """Seconds between two looks whether a running measurement has ended."""
 
 
-def add_page(settings: Settings, hub: Hub, opened: OpenedDatasets) -> None:
+def add_page(house: House) -> None:
     """Add the page to the application."""
+    hub = house.hub
 
     @ui.page("/datasets/{source}/{tuid}")
-    async def page(source: str, tuid: str, y: str = "", part: str = "") -> None:
+    async def page(
+        request: Request, source: str, tuid: str, y: str = "", part: str = ""
+    ) -> None:
         def find() -> DatasetRecord | str:
             try:
-                return client.show(tuid, source=source, settings=settings)
+                return find_record(house.place, tuid, source=source)
             except QuantifySyncError as error:
                 return str(error)
 
@@ -54,11 +60,14 @@ def add_page(settings: Settings, hub: Hub, opened: OpenedDatasets) -> None:
             if found.state is State.LIVE:
                 _Live(hub, source, tuid)
             else:
-                await _Stored(opened, found, y, part).show()
+                await _Stored(house.opened, found, y, part).show()
             _pictures(found)
+            history = ui.refreshable(_history)
+            by = request.state.user
+            Notes(house, found, by=by, changed=history.refresh)
             _python(found)
             _files(found)
-            _history(found)
+            history(found)
 
 
 def _head(record: DatasetRecord) -> None:
@@ -333,8 +342,9 @@ def _files(record: DatasetRecord) -> None:
 def _history(record: DatasetRecord) -> None:
     with section("History"), ui.element("ol").classes("list-none p-0"):
         for one in reversed(record.history):
-            told = f"{one.at:%Y-%m-%d %H:%M:%S} {one.event}: {one.state}"
-            told += f", {one.ended}" if one.ended else ""
+            told = f"{one.at.astimezone():%Y-%m-%d %H:%M:%S} {one.event}"
+            told += f" by {one.worker}" if one.event == NOTED else f": {one.state}"
+            told += f", {one.ended}" if one.ended and one.event != NOTED else ""
             told += f" ({one.detail})" if one.detail else ""
             with ui.element("li"):
                 ui.label(told).classes("text-sm")
