@@ -258,6 +258,8 @@ def test_poison_of_every_wrong_shape_amid_a_load(make_lab, load):
                         sent += 1
             app.send_task(tasks[0], args=[1, 2, 3], queue=queue)
             app.send_task(tasks[0], kwargs={"other": 1}, queue=queue)
+        goes_on(lab)
+    with lab.stack.redis() as redis:
         lab.wait_for(lambda: not any(redis.llen(q) for q in queues.ALL_QUEUES))
     assert sent > 500
     assert lab.stack.processes["worker"].poll() is None
