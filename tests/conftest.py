@@ -121,8 +121,8 @@ def place(settings):
     workplace.close()
 
 
-@pytest.fixture
-def announce(settings):
+@pytest.fixture(scope="session")
+def announce():
     """Make the message that a producer would send about a container."""
 
     def make(container, *, why="scan", source="fridge"):

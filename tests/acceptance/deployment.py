@@ -138,6 +138,16 @@ class Deployment:
 
     # Processes
 
+    def _within(self, name, log):
+        """Say how a process runs that is one of a service's container."""
+        return {
+            "env": self.environment(name),
+            "cwd": self.folder(name),
+            "stdin": subprocess.DEVNULL,
+            "stdout": log,
+            "stderr": subprocess.STDOUT,
+        }
+
     def log(self, name):
         return (self.folder(name) / "log").read_text("utf-8", "replace")
 
@@ -146,13 +156,7 @@ class Deployment:
         words = shlex.split(self.here(name, command or self.services[name]["command"]))
         with (self.folder(name) / "log").open("ab") as log:
             process = subprocess.Popen(
-                words,
-                env=self.environment(name),
-                cwd=self.folder(name),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                words, start_new_session=True, **self._within(name, log)
             )
         self._started.append(process)
         return process
@@ -195,13 +199,9 @@ class Deployment:
             try:
                 done = subprocess.run(
                     words,
-                    env=self.environment(name),
-                    cwd=self.folder(name),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
                     timeout=seconds(health.get("timeout", "30s")),
                     check=False,
+                    **self._within(name, log),
                 )
             except subprocess.TimeoutExpired:
                 return False

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -33,6 +34,9 @@ TIMINGS = {
     "backoff_last": 1.0,
     "recheck": 600.0,  # so that no routine sweep does what the fault's own repair must
 }
+
+UNDER_LOAD = 10.0 if os.environ.get("FAULT_LONG") else 1.5
+"""Seconds before a fault, and between it and the end."""
 
 
 class Lab:
@@ -157,6 +161,10 @@ class Lab:
             return
         container = self.random.choice(self.containers[-5:])
         (self.write if what < 0.8 else self.analyse)(container)
+
+    def wait_a_while(self, seconds=UNDER_LOAD):
+        """Let what goes on go on, for no fixed length of time."""
+        time.sleep(self.random.uniform(0.5, 1.0) * seconds)
 
     # What became of it
 

@@ -19,15 +19,10 @@ import pytest
 
 from shared import queues
 from shared.broker import make_app
-from shared.events import Announcement
-from shared.fingerprint import list_container
-from shared.names import to_wire
-from shared.tuid import TUID_LENGTH
 
 LONG = bool(os.environ.get("FAULT_LONG"))
 KILLS = int(os.environ.get("FAULT_KILLS") or (60 if LONG else 5))
 FROZEN = 20.0 if LONG else 6.0  # s; a worker waits 5 s for an answer of Redis
-UNDER_LOAD = 10.0 if LONG else 1.5  # s before a fault, and between it and the end
 UNANSWERED = 1000
 SOON = 10.0  # s until a new dataset is stored, however many others fail
 VICTIMS = {
@@ -37,25 +32,6 @@ VICTIMS = {
     "backlog worker": "--name backlog ",
     "live worker": "--name live ",
 }
-
-
-def goes_on(lab, seconds=UNDER_LOAD):
-    """Let the load go on for a while, of no fixed length."""
-    time.sleep(lab.random.uniform(0.5, 1.0) * seconds)
-
-
-def announce(lab, container):
-    """Say how a container lies on disk now, as a producer does."""
-    listing = list_container(container)
-    return Announcement(
-        source=lab.source,
-        tuid=container.name[:TUID_LENGTH],
-        folder=f"{to_wire(container.parent.name)}/{listing.name}",
-        fingerprint=listing.fingerprint,
-        newest_us=listing.newest_us,
-        why="write",
-        first_seen=0.0,
-    ).model_dump(mode="json")
 
 
 def inject(lab, code):
@@ -93,11 +69,11 @@ def test_kills_at_random_moments(make_lab, load, measure):
     with load(lab):
         for number in range(KILLS):
             kind = kinds[number % len(kinds)]
-            goes_on(lab, 1.0)
+            lab.wait_a_while(1.0)
             pid = lab.wait_for(lambda: victim(up.processes["up"], kind))  # noqa: B023 - called within the round
             os.kill(pid, signal.SIGKILL)
             print(f"{kind} killed")  # noqa: T201 - shown when the test fails
-        goes_on(lab)
+        lab.wait_a_while()
     running.tell("finish")
     running.join()
     lab.containers.append(running.run.container)
@@ -112,7 +88,7 @@ def test_kills_at_random_moments(make_lab, load, measure):
 
 def restart(lab):
     lab.stack.stop_redis()
-    goes_on(lab)
+    lab.wait_a_while()
     lab.stack.redis_server.start()
 
 
@@ -136,9 +112,9 @@ def test_a_redis_that_fails_under_load(make_lab, load, fail):
     lab.start_producer()
     with load(lab):
         for _ in range(5 if LONG else 1):
-            goes_on(lab)
+            lab.wait_a_while()
             fail(lab)
-        goes_on(lab)
+        lab.wait_a_while()
     container = lab.measure()
     lab.wait_for(lambda: lab.has(container))
     for name in ("worker", "pool", "producer"):
@@ -164,7 +140,7 @@ def test_a_redis_that_is_restarted_while_tasks_fail_for_a_transient_reason(
         lab.listen_for("worker", "it will be announced again", "tried again")()
         store.unlink()
         away.rename(store)
-        goes_on(lab)
+        lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 
@@ -178,11 +154,11 @@ def test_a_postgresql_that_is_restarted_under_load(make_lab, load, make_postgres
     lab.start_producer()
     with load(lab):
         for seconds in (0.0, 5.0, 0.0) if LONG else (0.0, 1.0):
-            goes_on(lab)
+            lab.wait_a_while()
             server.stop()
             time.sleep(seconds)
             server.start()
-        goes_on(lab)
+        lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 
@@ -200,10 +176,10 @@ def test_a_catalogue_restored_from_before(make_lab, load, running):
     lab.start_worker()
     lab.start_producer()
     with load(lab):
-        goes_on(lab)
+        lab.wait_a_while()
         lab.wait_for(lambda: len(lab.records()) > 3)
         copy_catalogue(catalogue, backup)
-        goes_on(lab)
+        lab.wait_a_while()
         later = lab.measure()
         lab.wait_for(lambda: lab.has(later))
         if not running:
@@ -240,14 +216,14 @@ def wrong_shapes(good, lab):
     yield {**good, "items": [good]}
 
 
-def test_poison_of_every_wrong_shape_amid_a_load(make_lab, load):
+def test_poison_of_every_wrong_shape_amid_a_load(make_lab, load, announce):
     lab = make_lab()
     lab.start_worker(queues="events,uploads,backlog,live")
     lab.start_producer()
     sent = 0
     with load(lab), make_app(lab.stack.broker) as app, lab.stack.redis() as redis:
         lab.wait_for(lambda: len(lab.records()) > 2)
-        good = announce(lab, lab.containers[0])
+        good = announce(lab.containers[0], why="write").model_dump(mode="json")
         for queue, tasks in queues.TASKS.items():
             for text in GARBAGE:
                 redis.lpush(queue, text)
@@ -258,7 +234,7 @@ def test_poison_of_every_wrong_shape_amid_a_load(make_lab, load):
                         sent += 1
             app.send_task(tasks[0], args=[1, 2, 3], queue=queue)
             app.send_task(tasks[0], kwargs={"other": 1}, queue=queue)
-        goes_on(lab)
+        lab.wait_a_while()
     with lab.stack.redis() as redis:
         lab.wait_for(lambda: not any(redis.llen(q) for q in queues.ALL_QUEUES))
     assert sent > 500
@@ -269,7 +245,7 @@ def test_poison_of_every_wrong_shape_amid_a_load(make_lab, load):
 # Two at once, and one that is too late --------------------------------------------
 
 
-def test_two_workers_on_the_same_datasets(make_lab):
+def test_two_workers_on_the_same_datasets(make_lab, announce):
     lab = make_lab()
     for name in ("first", "second"):
         lab.start_worker(name, "uploads")
@@ -279,9 +255,11 @@ def test_two_workers_on_the_same_datasets(make_lab):
             for container in containers:
                 lab.write(container)
             for container in containers * 4:
-                message = {"message": announce(lab, container)}
-                app.send_task(queues.UPLOAD, kwargs=message, queue=queues.UPLOADS)
-            goes_on(lab, 0.5)
+                message = announce(container, why="write").model_dump(mode="json")
+                app.send_task(
+                    queues.UPLOAD, kwargs={"message": message}, queue=queues.UPLOADS
+                )
+            lab.wait_a_while(0.5)
         lab.wait_for(lambda: not redis.llen(queues.UPLOADS))
     for name in ("first", "second"):
         assert f"{queues.UPLOAD}[" in lab.log(name), "each had some"
@@ -322,7 +300,7 @@ def test_a_worker_that_slept_between_its_read_and_its_put(make_lab, name):
     lab.send("sleeper", signal.SIGCONT)
     other = lab.measure()
     lab.wait_for(lambda: lab.has(other))
-    goes_on(lab)
+    lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 

@@ -18,18 +18,12 @@ import pytest
 
 LONG = bool(os.environ.get("FAULT_LONG"))
 IN_CI = os.environ.get("CI") == "true"
-UNDER_LOAD = 10.0 if LONG else 1.5  # s before a fault, and between it and the end
 AWAY = 20.0 if LONG else 2.5  # s that a drive is away
 OLD_ATTRIBUTES = 60.0 if LONG else 6.0  # s that a mount shows them
 OLD_DAY = "20200101"
 HOUR = 3600
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
-
-
-def goes_on(lab, seconds=UNDER_LOAD):
-    """Let the load go on for a while, of no fixed length."""
-    time.sleep(lab.random.uniform(0.5, 1.0) * seconds)
 
 
 def needs(there, what):
@@ -88,13 +82,13 @@ def test_a_store_that_is_read_only_for_a_while(make_lab, load, mount):
     lab.start_worker()
     lab.start_producer()
     with load(lab):
-        goes_on(lab)
+        lab.wait_a_while()
         refused = lab.listen_for("worker", "Read-only file system")
         mount.remount(store, "ro")
         refused()
-        goes_on(lab)
+        lab.wait_a_while()
         mount.remount(store, "rw")
-        goes_on(lab)
+        lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 
@@ -108,9 +102,9 @@ def test_a_store_that_is_full_for_a_while(make_lab, load, mount):
     refused = lab.listen_for("worker", "No space left")
     with load(lab):
         refused()
-        goes_on(lab)
+        lab.wait_a_while()
         mount.remount(store, "size=200m")
-        goes_on(lab)
+        lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 
@@ -143,7 +137,7 @@ def test_a_data_directory_that_goes_away_and_comes_back(
     lab.start_worker()
     lab.start_producer()
     with load(lab):
-        goes_on(lab)
+        lab.wait_a_while()
     lab.wait_for(lab.agrees)
     lab.measure()
     lab.measure(day=OLD_DAY)
@@ -156,7 +150,7 @@ def test_a_data_directory_that_goes_away_and_comes_back(
             lab.write(away / lab.containers[0].relative_to(lab.root))
         time.sleep(AWAY)
     with load(lab):
-        goes_on(lab)
+        lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 
@@ -169,19 +163,19 @@ def test_lost_events_are_made_up_for_by_a_sweep(make_lab, load):
     lab.start_worker()
     lab.start_producer()
     with load(lab):
-        goes_on(lab)
+        lab.wait_a_while()
         lost = lab.listen_for("producer", "Events were lost")
         lab.send("producer", signal.SIGSTOP)
         noise = lab.containers[-1] / "noise.tmp"
         for _ in range(int(QUEUE.read_text()) // 3 + 100):
             noise.write_bytes(b"x")  # each: created, written, closed, gone
             noise.unlink()
-        goes_on(lab, 1.0)
+        lab.wait_a_while(1.0)
         container = lab.measure()
         lab.send("producer", signal.SIGCONT)
         lost()
         lab.wait_for(lambda: lab.has(container))
-        goes_on(lab)
+        lab.wait_a_while()
     lab.assert_nothing_is_lost()
 
 
@@ -208,11 +202,11 @@ def test_a_producers_clock_that_is_stepped_by_an_hour(make_lab, load):
     lab.start_producer(**false)
     with load(lab):
         for seconds in (HOUR, -HOUR, 0):
-            goes_on(lab)
+            lab.wait_a_while()
             step(seconds)
             container = lab.measure()
             lab.wait_for(lambda: lab.has(container))  # noqa: B023 - called within the round
-        goes_on(lab)
+        lab.wait_a_while()
     hour = time.strftime("%Y-%m-%d %H", time.gmtime(time.time() + HOUR))
     assert hour in lab.log("producer"), "its clock was stepped"
     lab.assert_nothing_is_lost()
@@ -244,7 +238,7 @@ def test_a_mount_that_shows_old_attributes_for_a_while(make_lab, load, bad_world
     )
     lab.start_producer()
     with load(lab):
-        goes_on(lab, 2 * OLD_ATTRIBUTES)
+        lab.wait_a_while(2 * OLD_ATTRIBUTES)
     container = lab.measure()
     lab.wait_for(lambda: lab.has(container))
     lab.write(container)
