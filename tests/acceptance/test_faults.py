@@ -57,6 +57,14 @@ def victim(up, kind):
     return None
 
 
+def assert_all_run(lab):
+    """State that `up` keeps all its processes running, whatever happened to them."""
+    up = lab.stack.processes["up"]
+    for kind in VICTIMS:
+        lab.wait_for(lambda: victim(up, kind))  # noqa: B023 - called within the round
+    assert up.poll() is None
+
+
 @pytest.mark.timeout(900 if LONG else 240)
 def test_kills_at_random_moments(make_lab, load, measure):
     """Of an upload child, each worker, the live worker and the producer."""
@@ -77,9 +85,7 @@ def test_kills_at_random_moments(make_lab, load, measure):
     running.tell("finish")
     running.join()
     lab.containers.append(running.run.container)
-    assert up.processes["up"].poll() is None
-    for kind in VICTIMS:  # all are there again
-        lab.wait_for(lambda: victim(up.processes["up"], kind))  # noqa: B023 - as above
+    assert_all_run(lab)
     lab.assert_nothing_is_lost(killed=True)
 
 
@@ -106,10 +112,12 @@ def freeze(lab):
 
 @pytest.mark.parametrize("fail", [restart, empty, freeze])
 def test_a_redis_that_fails_under_load(make_lab, load, fail):
+    """A worker whose acknowledgement meets the end of Redis dies of Celery 5.7.0.
+
+    It was seen once in a dozen restarts: `up` starts it again, and its task comes anew.
+    """
     lab = make_lab()
-    lab.start_worker()
-    lab.start_worker("pool", "uploads,backlog", pool="prefork")
-    lab.start_producer()
+    lab.stack.up()
     with load(lab):
         for _ in range(5 if LONG else 1):
             lab.wait_a_while()
@@ -117,9 +125,7 @@ def test_a_redis_that_fails_under_load(make_lab, load, fail):
         lab.wait_a_while()
     container = lab.measure()
     lab.wait_for(lambda: lab.has(container))
-    for name in ("worker", "pool", "producer"):
-        assert lab.stack.processes[name].poll() is None, lab.log(name)
-        assert "Unrecoverable" not in lab.log(name)
+    assert_all_run(lab)
     lab.assert_nothing_is_lost()
 
 
