@@ -25,7 +25,11 @@ QUIET_SECONDS = 120.0
 """A run that was not written for so long is quiet (design, section 7)."""
 PROGRESS_SECONDS = 15
 """Progress is told every 3 s while a run is followed, so this outlives a moment."""
-QUEUED_MS = 3_600_000  # a backlog may wait so long; a task that was lost comes again
+QUEUED_MS = 3_600_000
+"""A backlog may wait so long; after it, a task counts as lost in any case."""
+UNDERWAY_MS = 30_000
+"""From the claim that a task waits until it is in its queue, and out of it again until
+it says that it started: milliseconds, unless who does it was killed meanwhile."""
 PUT_OFF_MS = 60_000  # until a run is followed again where that has just failed
 AGENT_SECONDS = 30
 """A producer without a sign of life for so long counts as gone."""
@@ -304,11 +308,22 @@ def with_agents(redis: Redis, sources: Sequence[str]) -> set[str]:
     return {name for name, text in zip(sources, found, strict=True) if text}
 
 
-def claim_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
+def claim_queued(
+    redis: Redis, source: str, tuids: Sequence[str], queue: str
+) -> set[str]:
     """Claim that a task for each of these datasets waits from now on.
 
     A waiting task makes the store agree with the disk as it is when it runs, so one
     is enough whatever was announced meanwhile.
+
+    Parameters
+    ----------
+    redis
+        Where.
+    source, tuids
+        Which datasets.
+    queue
+        Name of the queue that the tasks go to.
 
     Returns
     -------
@@ -317,17 +332,42 @@ def claim_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
     """
     with redis.pipeline(transaction=False) as pipe:
         for tuid in tuids:
-            pipe.set(keys.queued(source, tuid), "1", nx=True, px=QUEUED_MS)
+            pipe.set(keys.queued(source, tuid), queue, nx=True, px=QUEUED_MS)
         claimed = pipe.execute()
-    return {tuid for tuid, first in zip(tuids, claimed, strict=True) if first}
+    others = [tuid for tuid, first in zip(tuids, claimed, strict=True) if not first]
+    lost = set(others) - is_queued(redis, source, others)
+    with redis.pipeline(transaction=False) as pipe:
+        for tuid in lost:
+            pipe.set(keys.queued(source, tuid), queue, px=QUEUED_MS)
+        pipe.execute()
+    return lost | (set(tuids) - set(others))
 
 
 def is_queued(redis: Redis, source: str, tuids: Sequence[str]) -> set[str]:
-    """Tell for which of these datasets a task waits."""
+    """Tell for which of these datasets a task waits.
+
+    One that was claimed a while ago, while its queue is empty now, was lost: who sent
+    it was killed before it did, or who took it before it began.
+    """
     if not tuids:
         return set()
-    found = redis.mget([keys.queued(source, tuid) for tuid in tuids])
-    return {tuid for tuid, value in zip(tuids, found, strict=True) if value}
+    names = [keys.queued(source, tuid) for tuid in tuids]
+    found = zip(tuids, redis.mget(names), strict=True)
+    claimed = {tuid: str(queue) for tuid, queue in found if queue}
+    queues = sorted(set(claimed.values()))
+    with redis.pipeline(transaction=False) as pipe:
+        for queue in queues:
+            pipe.llen(queue)
+        for tuid in claimed:
+            pipe.pttl(keys.queued(source, tuid))
+        told = pipe.execute()
+    busy = {queue for queue, length in zip(queues, told, strict=False) if length}
+    left = zip(claimed.items(), told[len(queues) :], strict=True)
+    return {
+        tuid
+        for (tuid, queue), ms in left
+        if queue in busy or ms > QUEUED_MS - UNDERWAY_MS
+    }
 
 
 def clear_queued(redis: Redis, source: str, tuids: Sequence[str]) -> None:
@@ -336,8 +376,13 @@ def clear_queued(redis: Redis, source: str, tuids: Sequence[str]) -> None:
         redis.delete(*(keys.queued(source, tuid) for tuid in tuids))
 
 
-def claim_follow(redis: Redis, source: str, tuid: str, message: str) -> bool:
+def claim_follow(
+    redis: Redis, source: str, tuid: str, message: str, queue: str
+) -> bool:
     """Claim that a task to follow this run waits from now on; False if one does.
+
+    What was claimed a while ago while its queue is empty now was lost, as in
+    `is_queued`.
 
     Parameters
     ----------
@@ -347,9 +392,17 @@ def claim_follow(redis: Redis, source: str, tuid: str, message: str) -> bool:
         Which run.
     message
         What the task is told, so that it can be sent again if it was lost.
+    queue
+        Name of the queue that the task goes to.
     """
     name = keys.follow_queued(source, tuid)
-    return bool(redis.set(name, message, nx=True, px=QUEUED_MS))
+    if redis.set(name, message, nx=True, px=QUEUED_MS):
+        return True
+    # What is put off was not lost, and is free again within a minute.
+    is_old = PUT_OFF_MS < redis.pttl(name) < QUEUED_MS - UNDERWAY_MS
+    if is_lost := is_old and not redis.llen(queue):
+        redis.set(name, message, px=QUEUED_MS)
+    return is_lost
 
 
 def clear_follow(redis: Redis, source: str, tuid: str) -> None:

@@ -31,7 +31,10 @@ def on_announcement(app: Celery, place: Workplace, message: Announcement) -> Non
         return
     tuids = [message.tuid]
     busy = presence.uploading(place.redis, message.source, tuids)
-    first = not busy and presence.claim_queued(place.redis, message.source, tuids)
+    queue = queues.with_suffix(queues.UPLOADS, suffix)
+    first = not busy and presence.claim_queued(
+        place.redis, message.source, tuids, queue
+    )
     # A settled run is to be read again, which another task may not do.
     if first or message.why == "settled":
         send_upload(app, message, suffix)
@@ -48,7 +51,11 @@ def _have_followed(
         followed=message.tuid in now.followed,
     )
     if wanted and presence.claim_follow(
-        place.redis, message.source, message.tuid, message.model_dump_json()
+        place.redis,
+        message.source,
+        message.tuid,
+        message.model_dump_json(),
+        queues.with_suffix(queues.LIVE, suffix),
     ):
         send_follow(app, message, suffix)
 
@@ -83,7 +90,10 @@ def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:
     # Not one that is being uploaded: it is announced again if that was too early.
     busy = presence.uploading(place.redis, message.source, tuids)
     first = presence.claim_queued(
-        place.redis, message.source, [tuid for tuid in tuids if tuid not in busy]
+        place.redis,
+        message.source,
+        [tuid for tuid in tuids if tuid not in busy],
+        queues.with_suffix(queues.BACKLOG, suffix),
     )
     waiting = [seen for seen in wanted if seen.tuid in first]
     for items in _batches(place, message.source, waiting):

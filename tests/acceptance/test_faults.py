@@ -324,6 +324,27 @@ if 'worker' in sys.argv:
 """
 
 
+SOON_LOST = "from shared import presence\npresence.UNDERWAY_MS = 1000\n"
+DIES_WITH_CLAIMS = """
+import os, sys
+if "worker" in sys.argv:
+    from workers import announcements
+    announcements._batches = lambda *_: os._exit(9)
+"""
+
+
+def test_what_a_worker_claimed_that_died_before_it_sent_it_is_stored(make_lab):
+    """It had said of each dataset of a sweep that a task for it waits."""
+    lab = make_lab()
+    for _ in range(3):
+        lab.measure(day="20200101")
+    lab.start_worker(**inject(lab, DIES_WITH_CLAIMS))
+    lab.start_producer(**inject(lab, SOON_LOST))
+    assert lab.stack.processes.pop("worker").wait(30) == 9
+    lab.start_worker(**inject(lab, SOON_LOST))
+    lab.assert_nothing_is_lost()
+
+
 @pytest.mark.timeout(400)
 def test_datasets_that_can_never_be_answered_do_not_hold_up_the_others(make_lab):
     lab = make_lab()
@@ -345,8 +366,6 @@ def test_datasets_that_can_never_be_answered_do_not_hold_up_the_others(make_lab)
         time.sleep(0.5)
     assert max(took) < SOON, took
     assert len(lab.records()) == len(took)
-    old = lab.stack.processes.pop("worker")
-    old.terminate()  # a kill would leave what it had in its hands claimed for an hour
-    old.wait(60)
+    lab.kill("worker")
     lab.start_worker()
-    lab.assert_nothing_is_lost(seconds=240)
+    lab.assert_nothing_is_lost(seconds=240, killed=True)

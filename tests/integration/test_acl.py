@@ -113,6 +113,7 @@ def test_the_producer_may_say_and_hear_all_that_a_producer_does(
     answers.write_mark(worker, mark)
     answers.confirm(worker, SOURCE, mark, {TUID: listing.fingerprint})
     asked = requests.ask(worker, SOURCE, "compare")
+    presence.claim_queued(worker, SOURCE, [TUID], queues.BACKLOG)
     said = {
         "pulse": lambda: announcer.pulse(
             TUID, size=1, mtime_us=1, writes=1, quiet=120.0
@@ -142,6 +143,7 @@ def test_the_producer_may_say_and_hear_all_that_a_producer_does(
     assert heard["request"] == asked
     assert heard["answers"][TUID].kind == "synced"
     assert heard["remembers_agent"] is True
+    assert heard["queued"] == {TUID}
     assert worker.llen(queues.EVENTS) == 2
     assert answers.read(worker, SOURCE, [TUID], mark) == {}  # forgotten
     assert denials(worker) == before

@@ -58,7 +58,7 @@ def test_what_lies_in_redis_is_told(collector, redis):
     )
     presence.write_progress(redis, {("fridge", "one"): run})
     for tuid in ("waits", "is followed", "is over"):
-        presence.claim_follow(redis, "fridge", tuid, "{}")
+        presence.claim_follow(redis, "fridge", tuid, "{}", queues.LIVE)
     for tuid in ("waits", "is followed"):
         presence.send_pulse(redis, "fridge", tuid, size=1, mtime_us=1)
     presence.acquire(redis, [keys.follow("fridge", "is followed")])

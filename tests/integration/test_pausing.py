@@ -93,7 +93,7 @@ def test_tasks_of_a_paused_source_end_without_work_or_answer(
     tasks, place, quantify_directory, announce, name
 ):
     message = announce(quantify_directory / GRID, why="write")
-    presence.claim_queued(place.redis, "fridge", [message.tuid])
+    presence.claim_queued(place.redis, "fridge", [message.tuid], queues.UPLOADS)
     pause(place)
     getattr(tasks, name)(message.model_dump(mode="json"))
     assert not is_worked_on(place, message)

@@ -758,12 +758,26 @@ def test_it_is_not_announced_again_while_a_task_for_it_waits(lab):
     age(lab.root)
     lab.start()
     lab.until(lambda: lab.about(tuid_of(container)))
-    presence.claim_queued(lab.redis, SOURCE, [tuid_of(container)])
+    presence.claim_queued(lab.redis, SOURCE, [tuid_of(container)], queues.UPLOADS)
     said = len(lab.about(tuid_of(container)))
     time.sleep(2 * TIMINGS.backoff_first)
     assert len(lab.about(tuid_of(container))) == said
     presence.clear_queued(lab.redis, SOURCE, [tuid_of(container)])
     lab.until(lambda: len(lab.about(tuid_of(container))) > said)
+
+
+def test_it_is_announced_again_where_the_task_for_it_was_lost(lab):
+    """Who held it was killed: its mark stands, its queue is empty."""
+    container = measure(lab.root, day="20250101")
+    age(lab.root)
+    lab.start()
+    lab.until(lambda: lab.about(tuid_of(container)))
+    tuid = tuid_of(container)
+    presence.claim_queued(lab.redis, SOURCE, [tuid], queues.BACKLOG)
+    said = len(lab.about(tuid))
+    held = presence.QUEUED_MS - presence.UNDERWAY_MS
+    lab.redis.pexpire(keys.queued(SOURCE, tuid), held)
+    lab.until(lambda: len(lab.about(tuid)) > said)
 
 
 def test_lost_events_are_found_by_a_sweep(lab, monkeypatch):
@@ -1074,7 +1088,7 @@ def test_a_new_run_is_told_as_created_though_a_task_of_a_sweep_waits_for_it(
     (container / "dataset.hdf5").rename(day / container.name / "dataset.hdf5")
     requests.ask(lab.redis, SOURCE, "compare")
     lab.until(lambda: lab.about(tuid, "scan"))
-    presence.claim_queued(lab.redis, SOURCE, [tuid])
+    presence.claim_queued(lab.redis, SOURCE, [tuid], queues.UPLOADS)
     told = lab.until(lambda: lab.about(tuid, "write"))
     assert told[0].task == queues.ON_CREATED
 

@@ -119,7 +119,7 @@ def test_an_old_worker_that_takes_a_newer_ones_task_blocks_no_other(
     container = quantify_directory / GRID
     message = announce(container)
     said = message if name == "upload_dataset" else found([container])
-    assert presence.claim_queued(redis, "fridge", [message.tuid])
+    assert presence.claim_queued(redis, "fridge", [message.tuid], queues.UPLOADS)
     getattr(tasks, name)(newer(said))
     assert presence.is_queued(redis, "fridge", [message.tuid]) == set()
 
@@ -128,7 +128,7 @@ def test_an_old_live_worker_that_takes_a_newer_ones_task_blocks_no_other(
     tasks, quantify_directory, announce, redis
 ):
     message = announce(quantify_directory / GRID, why="write")
-    assert presence.claim_follow(redis, "fridge", message.tuid, "{}")
+    assert presence.claim_follow(redis, "fridge", message.tuid, "{}", queues.LIVE)
     tasks.follow(newer(message))
     assert presence.waiting_for_follower(redis, "fridge") == {}
 

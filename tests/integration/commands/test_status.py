@@ -221,7 +221,7 @@ def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(
 ):
     redis = stored.redis
     for tuid in (STRANGER, GRID):
-        presence.claim_follow(redis, "fridge", tuid, "{}")
+        presence.claim_follow(redis, "fridge", tuid, "{}", queues.LIVE)
     presence.send_pulse(redis, "fridge", STRANGER, size=1, mtime_us=1)
 
     (source,) = json.loads(run("status", "--json", code=1))["sources"]

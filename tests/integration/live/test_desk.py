@@ -361,8 +361,8 @@ def test_a_worker_that_starts_leaves_what_newer_workers_said_to_them(
     one.begin(X, nothing())
     announcements.on_announcement(app, place, announce(one.container, why="write"))
     sent.clear()
-    presence.claim_follow(redis, "fridge", "1-newer", '{"version": 99}')
-    presence.claim_follow(redis, "fridge", "0-nonsense", "no JSON")
+    presence.claim_follow(redis, "fridge", "1-newer", '{"version": 99}', queues.LIVE)
+    presence.claim_follow(redis, "fridge", "0-nonsense", "no JSON", queues.LIVE)
     desk.resume()
     assert sent == [(queues.FOLLOW, "live", one.tuid)]
 
@@ -403,7 +403,7 @@ def test_a_run_that_another_machine_follows_is_left_to_it_without_a_trace(
 def test_a_run_that_has_its_follower_waits_for_none(run, follow, states, redis):
     one = run()
     one.begin(X, nothing())
-    presence.claim_follow(redis, "fridge", one.tuid, "{}")
+    presence.claim_follow(redis, "fridge", one.tuid, "{}", queues.LIVE)
     follower = follow(one)
     states.wait_for(lambda: follower.is_at(one))
     assert presence.waiting_for_follower(redis, "fridge") == {}
@@ -436,7 +436,9 @@ def test_a_run_whose_drive_was_away_when_it_was_to_be_followed_is_soon_wanted_ag
     one = run()
     one.begin(X, nothing())
     message = announce(one.container, why="write")
-    assert presence.claim_follow(redis, "fridge", one.tuid, message.model_dump_json())
+    assert presence.claim_follow(
+        redis, "fridge", one.tuid, message.model_dump_json(), queues.LIVE
+    )
 
     def fail(*_):
         raise SourceUnavailableError("not mounted")
