@@ -16,7 +16,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    ByteSize,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -34,6 +41,8 @@ CONFIG_VARIABLE = "QUANTIFY_SYNC_CONFIG"
 DATA_DIR_VARIABLE = "QUANTIFY_SYNC_DATA_DIR"
 DEFAULT_BROKER = "redis://localhost:6379/0"
 MAX_PORT = 65_535
+SLOWEST = 1000
+"""Bytes a second: who writes less forgot the unit."""
 STORE_SCHEMES = frozenset(
     {"file", "s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss"}
 )
@@ -115,6 +124,9 @@ class Settings(BaseSettings):
         When things happen.
     web
         How the web page is reached.
+    max_rate
+        At most so many bytes a second are sent by a worker, all its processes and
+        threads together; 0 for no limit.
     live_url, live_token
         Address of a web page on the machine where the live worker runs, and a token
         for it: running measurements are read from there if not here.
@@ -143,6 +155,7 @@ class Settings(BaseSettings):
     sources: tuple[Source, ...] = ()
     timings: Timings = Timings()
     web: Web = Web()
+    max_rate: ByteSize = ByteSize(0)
     live_url: str = ""
     live_token: SecretStr = SecretStr("")
     metrics_port: int = Field(default=0, ge=0, le=MAX_PORT)
@@ -221,6 +234,16 @@ class Settings(BaseSettings):
                 "'https://lab.example:8080', without user and password"
             )
         return url.rstrip("/")
+
+    @field_validator("max_rate")
+    @classmethod
+    def _rate_is_of_use(cls, rate: ByteSize) -> ByteSize:
+        if rate and rate < SLOWEST:
+            raise ValueError(
+                f"{rate} bytes a second would never end: write '5 MB' for five "
+                f"megabytes a second, or 0 for no limit; the least is {SLOWEST}"
+            )
+        return rate
 
     @model_validator(mode="after")
     def _defaults_below_data_dir(self) -> Settings:

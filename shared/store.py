@@ -24,12 +24,14 @@ from shared.errors import (
     ChecksumError,
     ConfigurationError,
     NotFoundError,
+    OutsideRootError,
     StoreUnavailableError,
 )
+from shared.storekeys import is_key
 from shared.urls import without_password
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 CHUNK_BYTES = 8 << 20  # read, and sent as one part of a larger object, at a time
 PARTS_AT_ONCE = 4  # at most CHUNK_BYTES each in memory
@@ -76,6 +78,9 @@ class Store:
         `AWS_ALLOW_HTTP`, …), which is where credentials belong.
     options
         More options; they win over the URL's.
+    wait_for
+        Called before bytes are sent, with their number: it waits as long as a limit
+        wants. An object larger than `CHUNK_BYTES` is sent in such pieces.
 
     Attributes
     ----------
@@ -90,8 +95,15 @@ class Store:
         If the folder of a `file://` store cannot be made.
     """
 
-    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, str] | None = None,
+        *,
+        wait_for: Callable[[int], None] | None = None,
+    ) -> None:
         parts = _split(url)
+        self._wait_for = wait_for
         self.identity = _identity(parts)
         config = dict(parse_qsl(parts.query)) | dict(options or {})
         client = {key: config.pop(key) for key in _CLIENT_KEYS & config.keys()}
@@ -140,9 +152,12 @@ class Store:
 
         Raises
         ------
+        OutsideRootError
+            If the key may lead out of the store.
         StoreUnavailableError
             If the store does not answer or refuses to write.
         """
+        _keep_inside(key)
         if not overwrite and self._is_there(key, size):
             return False
         self._send(key, data)
@@ -153,9 +168,12 @@ class Store:
 
         Raises
         ------
+        OutsideRootError
+            If the key may lead out of the store.
         StoreUnavailableError
             If the store does not answer or refuses to write.
         """
+        _keep_inside(key)
         self._send(key, data)
 
     def get(self, key: str) -> bytes:
@@ -169,6 +187,7 @@ class Store:
             If the store does not answer.
         """
         with self._errors_translated("read", key):
+            _expect(key)
             return bytes(obstore.get(self._objects, key).bytes())
 
     def stream(
@@ -187,6 +206,7 @@ class Store:
         elif start:
             options = {"range": {"offset": start}}
         with self._errors_translated("read", key):
+            _expect(key)
             result = obstore.get(self._objects, key, options=options)
             for chunk in result.stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(chunk)
@@ -246,6 +266,7 @@ class Store:
         """
         try:
             with self._errors_translated("look for", key):
+                _expect(key)
                 return _info(obstore.head(self._objects, key))
         except NotFoundError:
             return None
@@ -293,9 +314,12 @@ class Store:
 
         Raises
         ------
+        OutsideRootError
+            If the key may lead out of the store.
         StoreUnavailableError
             If the store does not answer or refuses.
         """
+        _keep_inside(key)
         try:
             with self._errors_translated("delete", key):
                 obstore.delete(self._objects, key)
@@ -347,17 +371,33 @@ class Store:
         elif not isinstance(data, bytes | Path):
             data.seek(0)
         try:
-            with self._errors_translated("write", key):
+            with self._errors_translated("write", key), self._limited(data) as content:
                 obstore.put(
                     self._objects,
                     key,
-                    data,
+                    content,
                     chunk_size=CHUNK_BYTES,
                     max_concurrency=PARTS_AT_ONCE,
                 )
         except NotFoundError as error:
             # Not the object: its bucket or folder.
             raise StoreUnavailableError(str(error)) from None
+
+    @contextmanager
+    def _limited(
+        self, data: bytes | Path | IO[bytes]
+    ) -> Iterator[bytes | Path | IO[bytes] | io.RawIOBase]:
+        """Give content that is read no faster than it may be sent."""
+        if self._wait_for is None:
+            yield data
+        elif isinstance(data, bytes):
+            self._wait_for(len(data))
+            yield data
+        elif isinstance(data, Path):
+            with data.open("rb") as file:
+                yield _Unhurried(file, self._wait_for)
+        else:
+            yield _Unhurried(data, self._wait_for)
 
     @contextmanager
     def _errors_translated(self, action: str, key: str) -> Iterator[None]:
@@ -379,6 +419,22 @@ class Store:
                 f"{_reason(error)}. Check that it is reachable, writable and not "
                 "full; `quantify-sync check` tries it."
             ) from None
+
+
+class _Unhurried(io.RawIOBase):
+    """A file as obstore reads it, for each piece of which the line is waited for."""
+
+    def __init__(self, file: IO[bytes], wait_for: Callable[[int], None]) -> None:
+        self._file = file
+        self._wait_for = wait_for
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._file.read(size)
+        self._wait_for(len(piece))
+        return piece
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
 
 
 def _split(url: str) -> SplitResult:
@@ -423,6 +479,19 @@ def _make_folder(parts: SplitResult) -> Path:
             "disk mounted, and may this user write there?"
         ) from error
     return folder
+
+
+def _keep_inside(key: str) -> None:
+    if not is_key(key):
+        raise OutsideRootError(
+            f"{key!r} is no key of an object: it may lead out of the store. Its "
+            "description was not written by quantify-sync: remove that."
+        )
+
+
+def _expect(key: str) -> None:
+    if not is_key(key):
+        raise FileNotFoundError("there is no object of such a key")
 
 
 def _info(meta: Mapping[str, Any]) -> ObjectInfo:

@@ -20,6 +20,7 @@ SIDECAR_NAME = "quantify-sync.json"
 # Control characters, what Windows or obstore refuse, and the sign of the encoding
 # itself. `#` too: obstore keeps names that end in `#` and digits for itself.
 _REFUSED = re.compile('[\x00-\x1f\x7f\ud800-\udfff%\\\\/:*?"<>|#]')
+_NEVER_IN_A_KEY = re.compile('[\x00-\x1f\x7f\ud800-\udfff\\\\:*?"<>|#]')
 _TRAILING = re.compile(r"[. ]+\Z")  # Windows drops them
 # The first letter of what Windows takes for a device, whatever suffix follows.
 _DEVICE = re.compile(
@@ -86,6 +87,17 @@ def object_key(prefix: str, relative_path: str, sha256: str) -> str:
 def sidecar_key(prefix: str) -> str:
     """Give the key of a dataset's `quantify-sync.json`, the one that is rewritten."""
     return f"{prefix}/{SIDECAR_NAME}"
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text may name an object, or be the prefix of some.
+
+    What comes from a description in the store could be written by anybody who may write
+    there; no key leads out of the store, wherever that is.
+    """
+    return not _NEVER_IN_A_KEY.search(text) and all(
+        segment.strip(".") for segment in text.split("/")
+    )
 
 
 def _split_suffix(name: str) -> tuple[str, str]:

@@ -28,6 +28,8 @@ app = make_app(
     _settings.broker, suffixes=[source.queue for source in _settings.sources]
 )
 app.conf.include = ["workers.tasks"]
+if _settings.max_rate:
+    app.conf.task_annotations = None  # nobody knows how long an upload may take then
 app.Task.Strategy = "workers.duties:plain_only"
 
 

@@ -15,6 +15,7 @@ from shared.catalogue.epoch import settle_epoch
 from shared.catalogue.session import Catalogue
 from shared.settings import load_settings
 from shared.store import Store
+from workers.rate import Rate
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -48,8 +49,11 @@ class Workplace:
 
     @cached_property
     def store(self) -> Store:
-        """The object store."""
-        return Store(self.settings.store)
+        """The object store, sent to no faster than the configuration allows."""
+        limit = self.settings.max_rate
+        return Store(
+            self.settings.store, wait_for=Rate(limit).wait_for if limit else None
+        )
 
     @cached_property
     def _backends(self) -> dict[str, Backend]:

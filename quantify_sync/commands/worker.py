@@ -9,6 +9,7 @@ import typer
 
 from quantify_sync.commands.arguments import with_sources
 from quantify_sync.commands.options import (
+    PREFIX,
     LogFile,
     LogJson,
     MetricsHost,
@@ -72,6 +73,14 @@ def worker(
             show_default=False,
         ),
     ] = None,
+    max_rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Bytes a second that it sends to the store at most, all its "
+            "processes together: '5 MB', '500 kB'.",
+            show_default=False,
+        ),
+    ] = None,
     name: Annotated[
         str, typer.Option(help="Different for each worker of a machine.")
     ] = "worker",
@@ -97,6 +106,8 @@ def worker(
         )
     wish_metrics(metrics_port, metrics_host)
     wish_logs(log_file, log_json=log_json)
+    if max_rate is not None:
+        os.environ[f"{PREFIX}MAX_RATE"] = max_rate  # its processes read it, too
     settings = load_settings()
     if source:
         wanted = _own_queues(settings, source)

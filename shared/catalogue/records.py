@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     Field,
     JsonValue,
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from shared.models import Model
+from shared.storekeys import is_key
 
 if TYPE_CHECKING:
     from typing import Self
@@ -37,6 +39,16 @@ NoteTag = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=255),
 ]
 """A tag that a user gives: no longer than what is compared of tags."""
+
+
+def _in_the_store(text: str) -> str:
+    if not is_key(text):
+        raise ValueError("this is no key of an object: it may lead out of the store")
+    return text
+
+
+Key = Annotated[str, AfterValidator(_in_the_store)]
+"""Of an object, or the prefix of some."""
 
 
 class State(StrEnum):
@@ -109,7 +121,7 @@ class FileRecord(_StorableModel):
     size: int = Field(ge=0)
     mtime_us: int
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
-    key: str
+    key: Key
     derived_from: str | None = None
     status: FileStatus = FileStatus.STORED
     marks: tuple[str, ...] = ()
@@ -195,7 +207,7 @@ class DatasetSummary(_StorableModel):
     scope: str | None = None
     collected: AwareDatetime
     folder: str
-    prefix: str
+    prefix: Key
     store: str
     state: State
     ended: Ended | None = None

@@ -13,6 +13,7 @@ from shared.errors import (
     ChecksumError,
     ConfigurationError,
     NotFoundError,
+    OutsideRootError,
     StoreUnavailableError,
 )
 from shared.store import CHUNK_BYTES, Store
@@ -267,3 +268,36 @@ def test_a_file_where_a_folder_belongs_makes_writing_unavailable(tmp_path):
     with pytest.raises(StoreUnavailableError):
         store.put_bytes("a/b", b"x")
     assert keys(store) == ["a"]
+
+
+@pytest.mark.parametrize("key", ["../outside", "a/../../outside", "/outside", "a\0"])
+def test_no_key_leads_out_of_the_store(store, tmp_path, key):
+    outside = tmp_path / "outside"
+    outside.write_bytes(CONTENT)
+    for read in (store.get, store.sha256):
+        with pytest.raises(NotFoundError, match="no object of such a key"):
+            read(key)
+    assert store.head(key) is None
+    with pytest.raises(OutsideRootError):
+        store.put(key, CONTENT[::-1], size=len(CONTENT), overwrite=True)
+    with pytest.raises(OutsideRootError):
+        store.put_bytes(key, b"")
+    with pytest.raises(OutsideRootError):
+        store.delete(key)
+    assert outside.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), 40_000, LARGE])
+@pytest.mark.parametrize("kind", ["bytes", "file", "path"])
+def test_what_is_sent_is_waited_for_byte_by_byte(store_url, tmp_path, kind, size):
+    waited = []
+    store = Store(store_url, wait_for=waited.append)
+    content = (CONTENT * (size // len(CONTENT) + 1))[:size]
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with path.open("rb") as file:
+        data = {"bytes": content, "file": file, "path": path}[kind]
+        store.put("a/b", data, size=size)
+    assert store.get("a/b") == content
+    assert sum(waited) == size
+    assert max(waited) <= CHUNK_BYTES or kind == "bytes"

@@ -119,6 +119,18 @@ def test_a_second_upload_stores_nothing(place, quantify_directory, announce, rec
     assert record_of(container) == before
 
 
+def test_a_limit_counts_every_byte_that_is_sent(
+    place, settings, quantify_directory, announce, monkeypatch
+):
+    sent = []
+    monkeypatch.setattr("workers.rate.Rate.wait_for", lambda _, size: sent.append(size))
+    limited = Workplace(settings.model_copy(update={"max_rate": 1_000_000}))
+    upload(limited, announce(quantify_directory / GRID))
+    limited.close()
+    stored = sum(item.size for item in place.store.list())
+    assert sum(sent) == stored > 0
+
+
 def test_a_rewrite_that_stats_do_not_show_is_found_when_the_run_settles(
     place, quantify_directory, announce, record_of
 ):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.storekeys import dataset_prefix, object_key, sidecar_key
+from shared.storekeys import dataset_prefix, is_key, object_key, sidecar_key
 
 SHA = "3fa9c1d2e4b5a697" * 4
 HASH = SHA[:16]
@@ -27,6 +27,7 @@ PATHS = st.lists(
 
 
 def assert_every_store_takes(key):
+    assert is_key(key)
     assert len(key.encode()) <= 1000
     for segment in key.split("/"):
         assert SAFE_SEGMENT.fullmatch(segment), segment
@@ -120,3 +121,24 @@ def test_other_content_has_another_key():
 def test_no_file_takes_the_sidecars_key():
     assert sidecar_key(PREFIX) == f"{PREFIX}/quantify-sync.json"
     assert object_key(PREFIX, "quantify-sync.json", SHA) != sidecar_key(PREFIX)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/etc/passwd",
+        "..",
+        "a/../b",
+        "a/./b",
+        "a//b",
+        "a/",
+        "C:/a",
+        "a\\..\\b",
+        "a\0b",
+        "a\nb",
+        "a#1",
+    ],
+)
+def test_what_may_lead_out_of_the_store_is_no_key(text):
+    assert not is_key(text)

@@ -124,6 +124,26 @@ def test_a_description_that_cannot_be_read_is_named_and_the_rest_restored(
     assert "4 dataset(s) restored" in told
 
 
+def test_a_description_that_leads_out_of_the_store_harms_nobody(
+    stored, front, run, object_file, lose_catalogue, tmp_path
+):
+    records = list(everything(front).values())
+    one, other = (object_file(sidecar_key(r.prefix)) for r in records[:2])
+    key, prefix = records[0].files[0].key, records[1].prefix
+    (tmp_path / "secret").write_text("outside", "utf-8")
+    one.write_text(one.read_text("utf-8").replace(key, "../secret"), "utf-8")
+    other.write_text(other.read_text("utf-8").replace(prefix, "../x"), "utf-8")
+    front.catalogue.dispose()
+    stored.catalogue.dispose()
+    lose_catalogue()
+
+    told = run("rebuild", code=1)
+
+    assert told.count("can't be read (") == 2
+    assert "4 dataset(s) restored" in told
+    assert "of 4 dataset(s)" in run("verify")
+
+
 @pytest.mark.parametrize("lost", [True, False])
 def test_a_store_that_was_moved_is_known_by_its_new_address(
     *, stored, front, settings, tmp_path, lose_catalogue, lost

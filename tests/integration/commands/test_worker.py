@@ -9,6 +9,7 @@ import pytest
 
 from quantify_sync import exits
 from quantify_sync.commands.worker import EDGE_THREADS
+from shared.settings import load_settings
 
 LAB = ("fridge_1", "fridge_2", "fridge_3", "shared_1", "shared_2")
 QUEUES = {"fridge_1": "one", "fridge_2": "two", "shared_1": "both", "shared_2": "both"}
@@ -74,4 +75,19 @@ def test_one_of_the_pool_leaves_the_lab_machines_queues_alone(started):
 )
 def test_a_source_without_a_queue_of_its_own_is_refused(lab, run, source, told):
     printed = run("worker", "--source", source, code=exits.REFUSED)
+    assert told in " ".join(printed.split())
+
+
+def test_it_sends_no_faster_than_it_is_told(started, monkeypatch):
+    monkeypatch.setenv("QUANTIFY_SYNC_MAX_RATE", "0")  # as it was, afterwards
+    started("--max-rate", "1.5 MB")
+    assert load_settings().max_rate == 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"), [("5", "write '5 MB' for five"), ("fast", "max_rate: could not")]
+)
+def test_a_rate_that_makes_no_sense_is_refused(lab, run, monkeypatch, rate, told):
+    monkeypatch.setenv("QUANTIFY_SYNC_MAX_RATE", "0")
+    printed = run("worker", "--max-rate", rate, code=exits.REFUSED)
     assert told in " ".join(printed.split())
