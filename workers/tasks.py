@@ -135,6 +135,9 @@ def _telling(task: Task) -> Callable[[Progress], None]:
                 total=progress.total,
                 points_per_second=progress.rate,
                 expected_end=progress.end,
+                # The only field that Flower shows of an event that it does not know.
+                result=f"{progress.filled} of {progress.total} points, "
+                f"{progress.rate:.3g} points/s",
             )
 
     return tell

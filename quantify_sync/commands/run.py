@@ -80,7 +80,10 @@ def up(
     ] = False,
     broker: Annotated[
         str | None,
-        typer.Option(help="Redis URL; by default an embedded server is started."),
+        typer.Option(
+            help="Redis URL without a password; by default an embedded server is "
+            "started."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -104,9 +107,16 @@ def up(
     )
     from shared.settings import config_path, load_settings  # noqa: PLC0415 - as above
     from shared.sources import check_directory  # noqa: PLC0415 - as above
+    from shared.urls import passwords  # noqa: PLC0415 - as above
 
     config = config_path().absolute()
     wish_logs(None, log_json=log_json)
+    if broker and passwords(broker):
+        raise typer.BadParameter(
+            "everybody on this machine could read the password in its list of "
+            f"processes: write `broker = …` into {config}, or set {PREFIX}BROKER",
+            param_hint="--broker",
+        )
     if broker:
         os.environ[f"{PREFIX}BROKER"] = broker
     if directory is not None:

@@ -8,11 +8,14 @@ import os
 import re
 import runpy
 import shutil
+import subprocess
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import psycopg
 import pytest
 from playwright.sync_api import sync_playwright
@@ -51,6 +54,7 @@ TUIDS = {Path(folder).name[:TUID_LENGTH] for folder in DATASETS}
 UPLOADED = {queues.UPLOAD, queues.UPLOAD_FOUND}
 USERS = ("default", "worker", "producer")
 WRONG = "not-the-password"
+LAB_MACHINE = runpy.run_path(str(Path(__file__).with_name("labmachine.py")))
 DEPLOYMENT = runpy.run_path(str(Path(__file__).with_name("deployment.py")))
 
 
@@ -96,6 +100,10 @@ def deployment(compose, dot_env, lab, tmp_path_factory, free_port, postgres_bina
     )
     example = (ROOT / "quantify-sync.example.toml").read_text("utf-8")
     inside = example.replace("~/quantify-data", "/data/fridge_1")
+    for name in ("fridge_2", "fridge_3"):
+        (lab / name).mkdir()
+        inside += f'[[sources]]\nname = "{name}"\nset_up = "{name}"\n'
+        inside += f'quantify_directory = "/data/{name}"\n'
     config.write_text(deployment.here("producer", inside), "utf-8")
     yield deployment
     deployment.kill()
@@ -220,6 +228,12 @@ def browser():
         browser.close()
 
 
+def assert_stored(deployment, record, container):
+    for file in filter(Path.is_file, container.rglob("*")):
+        key = record.file(file.relative_to(container).as_posix()).key
+        assert (deployment.volume("store") / key).read_bytes() == file.read_bytes()
+
+
 def test_every_service_of_the_file_is_healthy(running):
     assert running.ready == running.services.keys()
     alive = {name for name, p in running.processes.items() if p.poll() is None}
@@ -231,10 +245,17 @@ def test_what_the_producer_sees_is_catalogued_and_stored(running, stored, lab):
     for folder in DATASETS:
         record = stored[Path(folder).name[:TUID_LENGTH]]
         assert (record.source, record.state) == ("fridge_1", "synced")
-        source = lab / "fridge_1" / folder
-        for file in filter(Path.is_file, source.rglob("*")):
-            key = record.file(file.relative_to(source).as_posix()).key
-            assert (running.volume("store") / key).read_bytes() == file.read_bytes()
+        assert_stored(running, record, lab / "fridge_1" / folder)
+
+
+def test_no_password_is_in_the_list_of_processes(running, dot_env):
+    words = [v for k, v in dot_env.items() if k.endswith("_PASSWORD")]
+    lines = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has just ended
+            lines.append(" ".join(process.cmdline()))
+    assert any("quantify_sync" in line for line in lines)
+    assert not [line for line in lines for word in words if word in line]
 
 
 def test_nobody_comes_in_without_a_password(running):
@@ -287,10 +308,10 @@ def test_flower_names_the_workers_and_the_tasks_of_each_dataset(
 
 
 def test_flower_tells_that_a_run_goes_on(followed):
-    """Its state tells it: Flower leaves out what the events say beyond that."""
+    """And how far it is, where others have their result."""
     assert followed["state"] == "PROGRESS"
     assert followed["worker"].partition("@")[0] == "live"
-    assert "current" not in followed  # else there is more to be tested
+    assert re.fullmatch(r"\d+ of \d+ points, .+ points/s", followed["result"])
 
 
 def test_flowers_page_shows_the_task_of_each_dataset(
@@ -339,6 +360,98 @@ def test_the_page_shows_what_is_stored_to_who_has_a_token(
                 page.get_by_role("link", name=name, exact=True).wait_for()
         finally:
             page.screenshot(path=ARTEFACTS / "compose-page.png", full_page=True)
+
+
+# Lab machines ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lab_machines(running, lab, tmp_path_factory):
+    """Two, set up as the README says, each with a producer for its own data."""
+    password = running.services["producer"]["environment"]["QUANTIFY_SYNC_BROKER"]
+    (commands, _) = LAB_MACHINE["readme_blocks"]("The lab machine", "bash")
+    machines = []
+    for name in ("fridge_2", "fridge_3"):
+        machine = LAB_MACHINE["LabMachine"](
+            tmp_path_factory.mktemp(name) / "home",
+            name,
+            lab / name,
+            broker=running.here("producer", password),
+        )
+        assert f"ok    announcing {name}" in machine.run(commands)
+        machine.start()
+        machines.append(machine)
+    yield machines
+    for machine in machines:
+        machine.stop()
+
+
+def test_what_two_lab_machines_measure_is_stored_and_shown_by_flower(
+    lab_machines, running, catalogue, corpus, flower, live
+):
+    (folder, *_) = DATASETS
+    tuid = Path(folder).name[:TUID_LENGTH]
+    for machine in lab_machines:
+        shutil.copytree(corpus / folder, machine.data / folder)
+
+    def stored():
+        found = (r for r in iter_records(catalogue) if r.alt_uid == tuid)
+        found = {r.source: r for r in found if r.state == "synced"}
+        return {m.name for m in lab_machines} <= found.keys() and found
+
+    records = live.wait_for(stored)
+    for machine in lab_machines:
+        assert_stored(running, records[machine.name], machine.data / folder)
+        mine = f"{machine.name} {tuid}"
+        live.wait_for(lambda: [t for t in flower.tasks(tuid) if mine in t["kwargs"]])  # noqa: B023 - called within the round
+
+
+def test_a_lab_machine_that_is_silent_raises_the_readmes_alarm(
+    lab_machines, running, tmp_path, free_port, live
+):
+    """Its producer is stopped. A Prometheus with the README's rules tells it."""
+    silent, other = lab_machines
+    watching_all = running.processes["producer"]  # for a try-out without lab machines
+    watching_all.terminate()
+    watching_all.wait(WAIT)
+    ports = [free_port() for _ in lab_machines]
+    for machine, port in zip(lab_machines, ports, strict=True):
+        machine.run(f"quantify-sync producer install --metrics-port {port}")
+        machine.start()
+    workers = [running.port(f"worker-{name}", 9101) for name in ("events", "live")]
+    targets = [f"127.0.0.1:{port}" for port in (ports[0], *workers)]
+    config = LAB_MACHINE["alerting"](tmp_path, targets)
+    subprocess.run([needs("promtool"), "check", "config", str(config)], check=True)
+    address = f"127.0.0.1:{free_port()}"
+    storage = f"--storage.tsdb.path={tmp_path / 'data'}"
+    words = ["prometheus", f"--config.file={config}", storage]
+    with (tmp_path / "log").open("wb") as log:
+        prometheus = subprocess.Popen(
+            [*words, f"--web.listen-address={address}"], stdout=log, stderr=log
+        )
+
+    def alarms():
+        with suppress(OSError):  # it is starting
+            told = json.loads(get(f"http://{address}/api/v1/alerts")[1])
+            found = told["data"]["alerts"]
+            firing = (a["labels"] for a in found if a["state"] == "firing")
+            return {(a["alertname"], a.get("source")) for a in firing}
+        return None
+
+    def healthy():
+        up = json.loads(get(f"http://{address}/api/v1/query?query=up")[1])
+        return [r["value"][1] for r in up["data"]["result"]] == ["1"] * len(targets)
+
+    try:
+        live.wait_for(lambda: alarms() is not None and healthy())
+        silenced = {("ProcessGone", None), ("ProducerSilent", silent.name)}
+        assert not silenced & alarms()
+        silent.stop()
+        live.wait_for(lambda: silenced <= alarms())
+        assert ("ProducerSilent", other.name) not in alarms()
+    finally:
+        prometheus.terminate()
+        prometheus.wait(WAIT)
 
 
 # The end --------------------------------------------------------------------------

@@ -213,9 +213,8 @@ def test_a_clock_that_is_stepped_by_an_hour(make_lab, load, preloaded, whose):
         for seconds in (HOUR, -HOUR, 0):
             lab.wait_a_while()
             step(seconds)
-            lab.wait_for(
-                lambda: seen.exists() and seen.read_text().endswith(f" {seconds}\n")
-            )
+            taken_in = f" {seconds}\n"
+            lab.wait_for(lambda: seen.exists() and seen.read_text().endswith(taken_in))  # noqa: B023 - called within the round
             container = lab.measure()
             lab.wait_for(lambda: lab.has(container))  # noqa: B023 - called within the round
         lab.wait_a_while()

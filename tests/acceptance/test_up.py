@@ -357,12 +357,21 @@ def test_a_broker_that_is_away_is_told_at_once(tmp_path):
     measure(tmp_path / "quantify-data")
     ended = run(
         *("up", tmp_path / "quantify-data", at(tmp_path / "sync")),
-        *("--broker", "redis://:secret@127.0.0.1:1/0"),
+        QUANTIFY_SYNC_BROKER="redis://:secret@127.0.0.1:1/0",
     )
     assert ended.returncode == 4
     assert "does not answer" in ended.stderr
     assert "secret" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_password_is_not_taken_where_everybody_could_read_it(tmp_path):
+    measure(tmp_path / "quantify-data")
+    arguments = ("up", tmp_path / "quantify-data", at(tmp_path / "sync"))
+    ended = run(*arguments, "--broker", "redis://:secret@127.0.0.1:1/0")
+    assert ended.returncode == 2
+    assert "list of processes" in " ".join(ended.stderr.split())
+    assert "secret" not in ended.stderr
 
 
 def test_nothing_of_ours_is_written_below_the_quantify_directory(tmp_path):
