@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from shared import answers, keys, listings, pauses, presence, queues, requests
 from shared.broker import connect, make_app, reaching
 from shared.events import MAX_FOUND, Announcement, DatasetsFound, Sighting
@@ -52,8 +49,7 @@ class Announcer:
     def __init__(self, url: str, source: str) -> None:
         self._url = url
         self._source = source
-        self._redis = connect(url)
-        self._redis.set_retry(Retry(NoBackoff(), ATTEMPTS))
+        self._redis = connect(url, retries=ATTEMPTS)
         self._app = make_app(url)
         self._app.conf.broker_transport_options |= FAIL_FAST
 

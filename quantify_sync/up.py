@@ -10,10 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 from rich.filesize import decimal
 
 from quantify_sync import exits
@@ -153,13 +150,7 @@ class _Loop:
         self._began = time.monotonic()
         self._progress = NOTHING_KNOWN
         self._complaints: set[str] = set()
-        self._redis = Redis.from_url(
-            stack.broker,
-            decode_responses=True,
-            socket_timeout=REDIS_PATIENCE,
-            socket_connect_timeout=REDIS_PATIENCE,
-            retry=Retry(NoBackoff(), retries=1),
-        )
+        self._redis = connect(stack.broker, patience=REDIS_PATIENCE, retries=1)
 
     def run(self, stop: _Stop, *, once: bool) -> int:
         self._once = once

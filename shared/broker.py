@@ -14,7 +14,9 @@ from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from shared import queues
 from shared.errors import BrokerUnavailableError
@@ -32,8 +34,10 @@ UPLOAD_SECONDS = 3600
 """Of a process pool only: threads can't be ended. Hours of data on a slow line fit."""
 
 
-def connect(url: str, *, patience: float = SOCKET_SECONDS) -> Redis:
-    """Connect to Redis; replies come as `str`. Nothing is sent yet.
+def connect(
+    url: str, *, patience: float = SOCKET_SECONDS, retries: int | None = None
+) -> Redis:
+    """Connect to Redis; replies come as `str`, whatever they hold. Nothing is sent yet.
 
     Parameters
     ----------
@@ -41,10 +45,15 @@ def connect(url: str, *, patience: float = SOCKET_SECONDS) -> Redis:
         Where.
     patience
         Seconds to wait for a reply.
+    retries
+        How often what fails is tried again, at once; by default as the library does.
     """
+    how = {} if retries is None else {"retry": Retry(NoBackoff(), retries)}
     return Redis.from_url(
         url,
+        **how,
         decode_responses=True,
+        encoding_errors="replace",  # who may write a hint must not end who reads it
         health_check_interval=HEALTH_CHECK_SECONDS,
         socket_connect_timeout=min(CONNECT_SECONDS, patience),
         socket_timeout=patience,
@@ -83,6 +92,8 @@ def _trouble(told: str) -> str:
             f"refuses this user ({told}): set user and password in `broker`, "
             "'redis://producer:…' on a lab machine, 'redis://worker:…' elsewhere."
         )
+    if told.startswith("OOM"):
+        return f"is full ({told}): give it more memory, REDIS_MAXMEMORY in `.env`."
     return f"does not answer ({told}): start it, or set `broker` in the configuration."
 
 

@@ -18,4 +18,4 @@ class Hint(BaseModel):
     not upgraded yet must not take it for dead.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)

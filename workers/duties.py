@@ -64,6 +64,6 @@ def plain_only(
 def _is_plain(payload: object, headers: dict[str, object]) -> bool:
     match payload:
         case [list() | tuple(), dict(), dict() as embedded]:
-            more = [*embedded.values(), *map(headers.get, UNWANTED_HEADERS)]
-            return not any(more)
+            unwanted = (headers.get(name) is not None for name in UNWANTED_HEADERS)
+            return not (any(embedded.values()) or any(unwanted))
     return False

@@ -20,12 +20,10 @@ from celery.worker import state
 from prometheus_client import values
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from shared import keys, pauses, presence, queues, refusals
+from shared.broker import connect
 from shared.metrics import (
     Told,
     counter,
@@ -66,13 +64,7 @@ class RedisCollector(Collector):
     def __init__(self, url: str, sources: tuple[Source, ...]) -> None:
         self._sources = sources
         # No thread may wait for it for long, and nothing is asked twice.
-        self._redis = Redis.from_url(
-            url,
-            decode_responses=True,
-            socket_timeout=REDIS_PATIENCE,
-            socket_connect_timeout=REDIS_PATIENCE,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis = connect(url, patience=REDIS_PATIENCE, retries=0)
         now = time.monotonic()
         self._heard = dict.fromkeys((s.name for s in sources), now)
         self._last: dict[str, presence.Agent] = {}

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,17 +55,41 @@ def _base64(text: str) -> str:
     return text
 
 
+Word = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,200}$")]
+"""A name or id: it becomes a part of keys, and of events for Flower."""
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+"""What is only shown; Celery itself cuts it at 1,024 characters."""
+Limit = Annotated[int, Field(ge=60, le=1_000_000)]
+"""Seconds (`shared.broker.UPLOAD_SECONDS`)."""
+Plain = Text | int | bool | None
+
+
 class _Properties(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
-    delivery_tag: str
-    delivery_info: dict[str, Any]
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Plain] = Field(init=False)
+    delivery_tag: Word
+    delivery_info: dict[Word, Plain]
     body_encoding: Literal["base64"]
 
 
 class _Headers(BaseModel):
-    """Any, but for what has a message unpacked: a small one may become a huge one."""
+    """Those of our tasks, which ask for nothing beyond themselves.
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    Celery trusts their types, and fails in the midst of the worker's loop, or for ever,
+    where they are wrong. A compressed body is small, and may become a huge one.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Plain] = Field(init=False)
+    task: Word
+    id: Word
+    shadow: None = None
+    group: None = None
+    timelimit: (
+        Annotated[list[Limit | None], Field(min_length=2, max_length=2)] | None
+    ) = None
+    stamps: Annotated[dict[str, None], Field(max_length=0)] | None = None
+    stamped_headers: Annotated[list[None], Field(max_length=0)] | None = None
     compression: None = None
 
 
@@ -82,6 +113,29 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc] # its classes have no 
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             _refuse("something that is no JSON came through a queue")
             return True  # it was taken from the queue: there may be more
+
+    def basic_consume(
+        self,
+        queue: str,
+        no_ack: bool,  # noqa: FBT001 - kombu's own
+        callback: Callable[[Any], object],
+        consumer_tag: str,
+        **options: Any,
+    ) -> None:
+        """Have messages taken, and drop one that Celery turns out to fail at."""
+
+        def take(message: Any) -> None:
+            try:
+                callback(message)
+            except self.connection.connection_errors:
+                raise
+            except Exception as error:
+                logger.exception("A message could not be taken")
+                _refuse(f"a message that can't be taken came ({type(error).__name__})")
+                if not (no_ack or message.acknowledged):
+                    message.reject()  # else it came again at each start
+
+        super().basic_consume(queue, no_ack, take, consumer_tag, **options)
 
 
 class Transport(kombu_redis.Transport):  # type: ignore[misc] # as above

@@ -7,6 +7,7 @@ and `FAULT_SEED=…` repeats a run. Disks, mounts and clocks: test_faults_places
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import signal
 import sqlite3
@@ -202,6 +203,7 @@ def test_a_catalogue_restored_from_before(make_lab, load, running):
 
 # Messages -------------------------------------------------------------------------
 
+POISON = runpy.run_path(str(Path(__file__).with_name("poison.py")))
 WRONG = [
     *(None, True, -1, 1e308, "", "x" * 100_000, "..", "/etc/passwd", "20260101/../.."),
     *("C:/Windows", "a/b\0c", "\ud800", [], ["x"] * 1000, {}, {"a": {"b": []}}),
@@ -231,7 +233,7 @@ def test_poison_of_every_wrong_shape_amid_a_load(make_lab, load, announce):
         lab.wait_for(lambda: len(lab.records()) > 2)
         good = announce(lab.containers[0], why="write").model_dump(mode="json")
         for queue, tasks in queues.TASKS.items():
-            for text in GARBAGE:
+            for text in (*GARBAGE, *POISON["wrong_envelopes"](tasks[0])):
                 redis.lpush(queue, text)
             for task in (*tasks, "quantify_sync.unknown", "celery.backend_cleanup"):
                 for shape in wrong_shapes(good, lab):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -178,22 +179,8 @@ def test_a_worker_refuses_poison_and_lives_on(
     assert any("version '99'" in reason for reason in refused)
 
 
-def envelope(**changes):
-    """Make what kombu writes into a queue, with something else in it."""
-    message = {
-        "body": b64encode(b"[[], {}, {}]").decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"lang": "py", "task": queues.ON_MODIFIED, "id": "1"},
-        "properties": {
-            "body_encoding": "base64",
-            "delivery_info": {"exchange": "", "routing_key": "events"},
-            "delivery_tag": "1",
-        },
-    }
-    return json.dumps(message | changes)
-
-
+POISON_MODULE = runpy.run_path(str(Path(__file__).with_name("poison.py")))
+envelope = POISON_MODULE["envelope"]
 NONSENSE = {
     "no text": b"\xff\xfe",
     "no JSON": b"nonsense",
@@ -231,6 +218,22 @@ def test_what_is_no_message_is_refused_and_told(
     assert worker.poll() is None
     assert refused() == len(NONSENSE), redis.hgetall(keys.REFUSED)
     assert redis.hlen("unacked") == 0
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_no_header_or_property_ends_a_worker_or_keeps_it_busy(
+    pool, app, place, quantify_directory, announce, start_worker, redis
+):
+    worker = start_worker("-Q", "events,uploads,backlog", "-P", pool, "-c", "2")
+    for task, queue in ((queues.ON_MODIFIED, "events"), (queues.UPLOAD, "uploads")):
+        for text in POISON_MODULE["wrong_envelopes"](task):
+            redis.lpush(queue, text)
+    container = next(quantify_directory.glob("20260302/*-grid_2d"))
+    send_found(app, [announce(container)])
+    wait_for(lambda: container.name[:26] in stored(place) or worker.poll() is not None)
+    assert worker.poll() is None
+    assert redis.hlen("unacked") == 0
+    assert sum(map(int, redis.hvals(keys.REFUSED))) > 500
 
 
 def test_who_may_announce_can_have_nothing_else_done(

@@ -14,9 +14,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from shared import keys, pauses, presence
 from shared.broker import SOCKET_SECONDS, connect, reaching
@@ -166,9 +164,7 @@ class Switchboard:
             thread.start()
 
     def _connect(self, patience: float = SOCKET_SECONDS) -> Redis:
-        redis = connect(self._url, patience=patience)
-        redis.set_retry(Retry(NoBackoff(), 0))  # who is away is to be noticed
-        return redis
+        return connect(self._url, patience=patience, retries=0)  # to notice who is away
 
     # Listening -------------------------------------------------------------------
 
@@ -185,13 +181,20 @@ class Switchboard:
                     while not self._closed.is_set():
                         message = pubsub.get_message(timeout=LISTEN)
                         if message is not None:
-                            self._hear(message["channel"], message["data"])
+                            self._try_hear(message["channel"], message["data"])
             except (RedisError, OSError) as error:
                 if self._heard_since is not None:
                     logger.warning("Redis can't be heard (%s); waiting for it", error)
                 self._heard_since = None
                 self._closed.wait(AWAY)
         redis.close()
+
+    def _try_hear(self, channel: str, data: str) -> None:
+        """Take one message in; whatever is wrong with it, the others count."""
+        try:
+            self._hear(channel, data)
+        except Exception:
+            logger.exception("What was told on %s could not be taken in", channel)
 
     def _hear(self, channel: str, data: str) -> None:
         if line := self._lines.get(channel):
@@ -222,8 +225,8 @@ class Switchboard:
                         self._hold(redis, lines)
                         renewed = time.monotonic()
                     told = self._tell_progress(redis, lines, told, all_of_it=due)
-                    self._ask_newest(redis, lines)
                     self._ask_paused(redis, lines)
+                    self._ask_newest(redis, lines)
             except BrokerUnavailableError as error:
                 logger.debug("%s", error)
                 renewed = 0.0
