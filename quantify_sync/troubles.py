@@ -17,7 +17,8 @@ LONG = 900.0
 """Seconds without an answer after which nobody seems to work: an announcement comes
 again after ten minutes at the latest."""
 CLOCK_TOLERANCE = 10.0  # seconds; no rule needs equal clocks, but people compare times
-TOLD_REASONS = 3  # different ones of failures
+TOLD_REASONS = 3  # different ones of failures and refusals
+OF_A_VERSION = "of version "  # `shared.events`: a newer producer's message
 
 
 class Trouble(Model):
@@ -131,9 +132,34 @@ def _of_datasets(now: Status) -> Iterator[Trouble]:
             what=f"{source}: {number} dataset(s) failed: {told}",
             remedy=f"mend that, then: quantify-sync retry --failed --source {source}",
         )
-    for reason, count in now.refused.items():
-        yield Trouble(
-            what=f"{count} message(s) were refused in the last day: {reason}",
-            remedy="upgrade the workers first, then the producers: "
-            "pip install -U quantify-sync",
-        )
+    yield from _of_refusals(now.refused)
+
+
+def _of_refusals(refused: dict[str, int]) -> Iterator[Trouble]:
+    """Tell of messages that belong to no dataset: newer ones, and nonsense."""
+    newer = {reason for reason in refused if OF_A_VERSION in reason}
+    remedies = (
+        (
+            newer,
+            (
+                "upgrade the workers first, then the producers: pip install -U "
+                "quantify-sync"
+            ),
+        ),
+        (
+            refused.keys() - newer,
+            (
+                "find who sends them, by the log of the worker for "
+                "'events'; nothing of ours does: change Redis' passwords"
+            ),
+        ),
+    )
+    for reasons, remedy in remedies:
+        if reasons:
+            first = [reason for reason in refused if reason in reasons]
+            told = "; ".join(first[:TOLD_REASONS])
+            number = sum(refused[reason] for reason in reasons)
+            yield Trouble(
+                what=f"{number} message(s) were refused in the last day: {told}",
+                remedy=remedy,
+            )

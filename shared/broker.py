@@ -30,6 +30,8 @@ CONNECT_SECONDS = 5
 SOCKET_SECONDS = 30
 _REFUSED = ("authentication required", "invalid username-password", "no permissions")
 """What Redis and Valkey say to a user that they don't let in, or not so far."""
+_NO_TLS = ("timeout", "timed out", "wrong version number", "record layer")
+"""What a library says of a port that speaks no TLS, or waits for more."""
 UPLOAD_SECONDS = 3600
 """Of a process pool only: threads can't be ended. Hours of data on a slow line fit."""
 
@@ -75,11 +77,11 @@ def reaching(url: str) -> Iterator[None]:
     except (RedisError, OperationalError, ConnectionError, TimeoutError) as error:
         told = without_password(str(error)) or type(error).__name__
         raise BrokerUnavailableError(
-            f"Redis at {without_password(url)} {_trouble(told)}"
+            f"Redis at {without_password(url)} {_trouble(url, told)}"
         ) from error
 
 
-def _trouble(told: str) -> str:
+def _trouble(url: str, told: str) -> str:
     """Tell what is wrong and what to do; Celery hands on no more than the text."""
     if "CERTIFICATE_VERIFY_FAILED" in told:
         return (
@@ -94,6 +96,11 @@ def _trouble(told: str) -> str:
         )
     if told.startswith("OOM"):
         return f"is full ({told}): give it more memory, REDIS_MAXMEMORY in `.env`."
+    if url.startswith("rediss:") and any(words in told.lower() for words in _NO_TLS):
+        return (
+            f"does not answer in TLS ({told}): is that its encrypted port, 6380? "
+            "'redis://…:6379' is the other one."
+        )
     return f"does not answer ({told}): start it, or set `broker` in the configuration."
 
 

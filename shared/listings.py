@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, ValidationError
 
 from shared.fingerprint import Entry, Listing, Oddity
+from shared.models import Hint
 from shared.names import printable
 
 if TYPE_CHECKING:
@@ -27,6 +30,18 @@ UNANSWERED = 10
 KEPT_SECONDS = 86_400  # a day: as long as the daily round gives it another chance
 MAX_ENTRIES = 2_000
 """Lines kept of a listing: some 200 kB. The first difference is nearly always there."""
+
+
+Micros = Annotated[int, Field(ge=-(10**16), le=10**17)]
+"""Since 1970; within what dates reach."""
+
+
+class _Told(Hint):
+    """A listing as it lies in Redis: path, size and time of each file."""
+
+    name: str
+    entries: tuple[tuple[str, int, Micros], ...]
+    oddities: tuple[tuple[str, str], ...]
 
 
 def write(
@@ -61,11 +76,8 @@ def read(redis: Redis, source: str, tuid: str) -> dict[Side, Listing]:
     """Read the listings there are, by side."""
     sides: tuple[Side, ...] = ("producer", "worker")
     texts = redis.hmget(_key(source, tuid), sides)
-    return {
-        side: _listing(json.loads(text))
-        for side, text in zip(sides, texts, strict=True)
-        if text
-    }
+    told = zip(sides, map(_listing, texts), strict=True)
+    return {side: listing for side, listing in told if listing is not None}
 
 
 def with_listings(redis: Redis, source: str) -> Iterator[str]:
@@ -121,11 +133,16 @@ def _seen(item: Entry | Oddity | None, path: str) -> str:
     return f"{item.size} bytes of {when:%Y-%m-%d %H:%M:%S.%f} UTC"
 
 
-def _listing(value: dict[str, Any]) -> Listing:
+def _listing(text: bytes | str | None) -> Listing | None:
+    """Read what one side left; None for what can't be read."""
+    try:
+        told = _Told.model_validate_json(text or "")
+    except ValidationError:
+        return None
     return Listing(
-        value["name"],
-        tuple(Entry(*entry) for entry in value["entries"]),
-        tuple(Oddity(*oddity) for oddity in value["oddities"]),
+        told.name,
+        tuple(Entry(*entry) for entry in told.entries),
+        tuple(Oddity(*oddity) for oddity in told.oddities),
     )
 
 

@@ -115,7 +115,8 @@ def _broker(url: str | None) -> Finding:
         return good(
             "broker", "none configured and none running: 'quantify-sync up' starts one"
         )
-    with broker.reaching(url), broker.connect(url) as redis:
+    asked = broker.connect(url, patience=broker.CONNECT_SECONDS, retries=0)
+    with broker.reaching(url), asked as redis:
         redis.ping()
         told = f"{without_password(url)} answers"
         try:

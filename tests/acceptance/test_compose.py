@@ -135,8 +135,11 @@ def refused(deployment):
 
 @pytest.fixture(scope="module")
 def token(deployment, refused):
-    """Made as the file says."""
-    command = "quantify-sync web token add ada"
+    """Made as the README says, before all is started."""
+    (_, commands, *_) = LAB_MACHINE["readme_blocks"]("The central machine", "")
+    (making, starting, *_) = commands.splitlines()
+    command = making.removeprefix("docker compose run --rm --build web ")
+    assert starting == "docker compose up -d --build"
     assert deployment.run("web", command).wait(WAIT) == 0
     return re.search(r"\bqs_\S+", deployment.log("web"))[0]
 

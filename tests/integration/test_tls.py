@@ -125,8 +125,9 @@ def tls(start_redis, tmp_path_factory, dot_env):
         port = probe.getsockname()[1]
     file = yaml.safe_load((ROOT / "docker-compose.tls.yml").read_text("utf-8"))
     service = file["services"]["redis"]
-    assert service["ports"] == ["6380:6380"]
-    command = service["command"].replace("6380", str(port))
+    assert service["ports"] == ["${REDIS_TLS_BIND:-0.0.0.0}:6380:6380"]
+    told = service["command"].replace("${REDIS_MAXMEMORY:-8gb}", "8gb")
+    command = told.replace("6380", str(port))
     start_redis(
         folder,
         program=program,

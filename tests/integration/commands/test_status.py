@@ -178,6 +178,13 @@ def test_refused_messages_are_counted(stored, run):
 
     assert "1 message(s) were refused in the last day: of version 7" in told
     assert 0 < stored.redis.ttl("qs:refused") <= 86_400
+    for number in range(20):
+        refusals.count(stored.redis, f"nonsense {number}")
+    told = json.loads(run("status", "--json", code=1))
+    new, wrong = (t for t in told["troubles"] if "were refused" in t["what"])
+    assert "upgrade" in new["remedy"]
+    assert wrong["what"].startswith("20 message(s) were refused")
+    assert "who sends them" in wrong["remedy"]
 
 
 def test_duplicates_and_strays_are_shown(stored, run, agent):

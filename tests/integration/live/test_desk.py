@@ -515,3 +515,18 @@ def test_a_pause_sends_the_follower_away_and_after_it_the_run_is_followed_on(
     states.wait_for(lambda: second.is_at(one))
     one.close(X, values())
     assert second.join() == "filled"
+
+
+def test_nonsense_on_a_channel_deafens_nobody(run, follow, states, redis):
+    one = run()
+    one.begin(X, nothing())
+    follower = follow(one)
+    states.wait_for(lambda: follower.is_at(one))
+    wrong = '{"tuid": {}, "folder": [], "at": "x"}'
+    for text in (b"\xff\xfe", b"[" * 50_000, wrong, '{"at": null}', "[1]"):
+        redis.set(keys.newest("fridge"), text)
+        for channel in (keys.newest("fridge"), keys.wake("fridge", one.tuid)):
+            assert redis.publish(channel, text) >= 1
+    pauses.tell(redis, {"fridge": PAUSE})
+    assert follower.join() is None
+    assert redis.pubsub_numpat() == 2
