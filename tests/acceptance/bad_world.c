@@ -1,6 +1,6 @@
 /* A mount that shows old attributes: what `stat` said of a path below BAD_WORLD is said
    again until BAD_WORLD_SECONDS have passed. Open files are asked (close-to-open), as on
-   a network mount. Built and preloaded by test_faults_places.py. */
+   a network mount. BAD_WORLD.seen appears when something old was said. Built and preloaded by test_faults_places.py. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SLOTS = 8192, LENGTH = 512 };
 
@@ -39,12 +40,19 @@ static struct slot *find(const char *path) {
     return NULL;
 }
 
+static void note(void) {
+    char path[LENGTH + 8];
+    snprintf(path, sizeof path, "%s.seen", getenv("BAD_WORLD"));
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
 static int answer(const char *path, struct stat64 *status, int failed) {
     if (failed) return failed;
     double seconds = atof(getenv("BAD_WORLD_SECONDS") ?: "60");
     pthread_mutex_lock(&lock);
     struct slot *one = find(path);
     if (one && one->path[0] && now() - one->since < seconds) {
+        if (status->st_mtim.tv_nsec != one->status.st_mtim.tv_nsec) note();
         *status = one->status;
     } else if (one) {
         strcpy(one->path, path);

@@ -516,10 +516,10 @@ def make_lab(make_stack):
         lab.close()
 
 
-@pytest.fixture(scope="session")
-def load():
+@pytest.fixture
+def load(measure):
     """What goes on in a lab, beside whatever the test does: `with load(lab): …`."""
-    return LAB["Load"]
+    return lambda lab: LAB["Load"](lab, measure)
 
 
 @pytest.fixture(scope="session")

@@ -58,10 +58,10 @@ class Lab:
     # Processes
 
     def start_worker(
-        self, name="worker", queues="events,uploads,backlog", **environment
+        self, name="worker", queues="events,uploads,backlog,live", **environment
     ):
         before = self.log(name).count(" ready.")
-        pool = ("--pool", "threads", "--concurrency", "4")
+        pool = ("--pool", "threads", "--concurrency", "6")
         command = ("worker", "--name", name, "--queues", queues, *pool)
         self._start(name, *command, **environment)
         self.wait_for(lambda: self.log(name).count(" ready.") > before)
@@ -242,10 +242,11 @@ class Lab:
 
 
 class Load:
-    """What goes on in the lab, beside whatever the test does."""
+    """What goes on in the lab, beside whatever the test does; one run is followed."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, measure):
         self._lab = lab
+        self._measure = measure
         self._stop = threading.Event()
         self._failure = None
         self._thread = threading.Thread(target=self._run)
@@ -258,10 +259,16 @@ class Load:
             self._failure = error
 
     def __enter__(self):
+        lab = self._lab
+        how = ("endless", "--interval", 0.2)
+        self._running = self._measure(lab.root, *how, source=lab.source)
         self._thread.start()
 
     def __exit__(self, *_):
         self._stop.set()
         self._thread.join()
+        self._running.tell("finish")
+        self._running.join()
+        self._lab.containers.append(self._running.run.container)
         if self._failure:
             raise self._failure
