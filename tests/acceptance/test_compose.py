@@ -7,6 +7,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import shutil
 import subprocess
 import urllib.error
@@ -372,7 +373,7 @@ def test_the_page_shows_what_is_stored_to_who_has_a_token(
 def lab_machines(running, lab, tmp_path_factory):
     """Two, set up as the README says, each with a producer for its own data."""
     password = running.services["producer"]["environment"]["QUANTIFY_SYNC_BROKER"]
-    (commands, _) = LAB_MACHINE["readme_blocks"]("The lab machine", "bash")
+    commands, _ = LAB_MACHINE["readme_blocks"]("The lab machine", "bash")
     machines = []
     for name in ("fridge_2", "fridge_3"):
         machine = LAB_MACHINE["LabMachine"](
@@ -455,6 +456,21 @@ def test_a_lab_machine_that_is_silent_raises_the_readmes_alarm(
     finally:
         prometheus.terminate()
         prometheus.wait(WAIT)
+
+
+def test_the_readmes_unit_starts_the_worker_of_a_lab_machine(tmp_path):
+    _, commands = LAB_MACHINE["readme_blocks"]("The lab machine", "bash")
+    data = tmp_path / "data"
+    data.mkdir()
+    machine = LAB_MACHINE["LabMachine"](tmp_path / "home", "fridge_4", data, broker="")
+    machine.run(commands)
+    unit = machine.home / ".config/systemd/user/quantify-sync-worker.service"
+    words = re.search("^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)[1]
+    program, *rest = shlex.split(words)
+    assert program == str(machine.home / "bin" / "quantify-sync")
+    assert rest == ["worker", "--source", "fridge_4"]
+    told = (machine.home / "systemctl").read_text()
+    assert told == "--user enable --now quantify-sync-worker\n"
 
 
 # The end --------------------------------------------------------------------------
