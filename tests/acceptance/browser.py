@@ -1,0 +1,169 @@
+"""A browser without a screen, and who sits before it: what is seen, read and reached.
+
+Loaded by `runpy`, as tests are no package.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[2]
+IN_CI = os.environ.get("CI") == "true"
+ARTEFACTS = Path(os.environ.get("QUANTIFY_SYNC_ARTEFACTS", ROOT / "test-artefacts"))
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update"),
+    "--disable-sync",
+)
+WAIT = 60  # seconds for what takes one or two where nothing else runs
+OWN_SCHEMES = ("data", "blob", "about")
+TEXTS = Path(__file__).with_name("web_texts.js").read_text("utf-8")
+FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]"
+
+
+@contextmanager
+def chromium():
+    """Start Debian's Chromium; without it the tests are skipped, and fail in CI."""
+    if not CHROMIUM.exists():
+        (pytest.fail if IN_CI else pytest.skip)(f"{CHROMIUM} is not installed")
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """One person's browser window, and what its developer tools complain of.
+
+    Parameters
+    ----------
+    browser
+        That the window belongs to.
+    url
+        Of the server.
+    options
+        Of the window: its size, whether it is a phone, which colours its user likes.
+    """
+
+    def __init__(self, browser, url, **options):
+        self.url, self.complaints, self.elsewhere = url, [], []
+        self._context = browser.new_context(**options)
+        self.page = self._context.new_page()
+        self.page.set_default_timeout(WAIT * 1000)
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._context.on("request", self._look_where)
+
+    def go(self, path):
+        """Go to a path of the server; it is there once it answers what one does."""
+        self.page.goto(self.url + path)
+        if self.page.locator("nav[aria-label=Pages]").count():
+            self.page.wait_for_function("() => window.socket?.connected")
+        return self.page
+
+    def close(self):
+        self._context.close()
+
+    def picture(self, name):
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
+
+    def _hear(self, message):
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def _look_where(self, request):
+        asked, own = urlsplit(request.url), urlsplit(self.url)
+        if asked.netloc != own.netloc and asked.scheme not in OWN_SCHEMES:
+            self.elsewhere.append(request.url)
+
+    # What is read
+
+    def faint(self):
+        """Tell the texts with less contrast to their ground than WCAG's AA asks for."""
+        return self.page.evaluate(TEXTS)
+
+    def wider_than_screen(self):
+        """Tell by how many pixels the page has to be moved to the side."""
+        return self.page.evaluate(
+            "() => document.documentElement.scrollWidth - window.screen.width"
+        )
+
+    def reached(self):
+        """Press Tab from the top to the end; what was reached and what was not.
+
+        Returns
+        -------
+        tuple of list
+            Both as text, in order; a mark that can't be seen counts as not reached.
+        """
+        there = self.page.evaluate(
+            """(wanted) => {
+              document.activeElement?.blur();
+              window.getSelection().removeAllRanges();
+              const shown = [...document.querySelectorAll(wanted)].filter(
+                (e) => e.tabIndex >= 0 && !e.disabled && !e.closest("[inert]")
+                  && e.checkVisibility({ visibilityProperty: true })
+              );
+              shown.forEach((e, i) => { e.dataset.stop = i; });
+              return shown.map((e) => e.outerHTML.slice(0, 120));
+            }""",
+            FOCUSABLE,
+        )
+        stops = []
+        for _ in range(len(there) + 5):
+            self.page.keyboard.press("Tab")
+            stop = self.page.evaluate(
+                """() => {
+                  const now = document.activeElement;
+                  const at = now?.dataset.stop;
+                  return at === undefined ? null : Number(at);
+                }"""
+            )
+            if stop is not None and stop not in stops:
+                stops.append(stop)
+        missed = [there[i] for i in range(len(there)) if i not in stops]
+        return [there[i] for i in stops], missed
+
+
+# Plots ------------------------------------------------------------------------------
+
+
+def traces(plot):
+    """Give what a plot shows: each trace's kind and its numbers."""
+    return plot.evaluate(
+        """(plot) => (plot._fullData ?? []).map((trace) => {
+          const numbers = (v) => v && Array.from(v, (n) =>
+            n === null || typeof n === "number" ? n : Array.from(n));
+          return { type: trace.type, name: trace.name, mode: trace.mode,
+            x: numbers(trace.x), y: numbers(trace.y), z: numbers(trace.z) };
+        })"""
+    )
+
+
+def titles(plot):
+    """Give the words at a plot's two axes."""
+    return plot.evaluate(
+        """(plot) => [plot._fullLayout.xaxis, plot._fullLayout.yaxis].map(
+          (axis) => axis.title.text)"""
+    )
+
+
+def place(plot, x, y):
+    """Give where in the window a point of a plot is, pixels."""
+    return plot.evaluate(
+        """(plot, [x, y]) => {
+          const { xaxis, yaxis } = plot._fullLayout;
+          const box = plot.getBoundingClientRect();
+          return [box.left + xaxis._offset + xaxis.l2p(x),
+            box.top + yaxis._offset + yaxis.l2p(y)];
+        }""",
+        [x, y],
+    )
