@@ -24,6 +24,7 @@ QUIET = (
 )
 WAIT = 60  # seconds for what takes one or two where nothing else runs
 OWN_SCHEMES = ("data", "blob", "about")
+SLOW_DRAWING = "GPU stall"  # a warning of Chromium's own, where it draws without a GPU
 TEXTS = Path(__file__).with_name("web_texts.js").read_text("utf-8")
 FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]"
 
@@ -72,11 +73,20 @@ class Visitor:
     def close(self):
         self._context.close()
 
+    def settle(self):
+        """Wait until all plots that are to be seen are drawn."""
+        self.page.wait_for_function(
+            """() => [...document.querySelectorAll("[role=img][aria-label]")]
+              .filter((one) => one.localName === "div" && one.checkVisibility())
+              .every((plot) => plot._fullData?.length)"""
+        )
+
     def picture(self, name):
         self.page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
 
     def _hear(self, message):
-        if message.type in {"error", "warning"}:
+        told = message.type in {"error", "warning"}
+        if told and SLOW_DRAWING not in message.text:
             self.complaints.append(message.text)
 
     def _look_where(self, request):
@@ -97,27 +107,26 @@ class Visitor:
         )
 
     def reached(self):
-        """Press Tab from the top to the end; what was reached and what was not.
+        """Press Tab from the first stop to the last; what was reached and what was not.
 
         Returns
         -------
-        tuple of list
-            Both as text, in order; a mark that can't be seen counts as not reached.
+        tuple of lists
+            The stops' places in the document, and what is no stop, as text.
         """
         there = self.page.evaluate(
             """(wanted) => {
-              document.activeElement?.blur();
-              window.getSelection().removeAllRanges();
               const shown = [...document.querySelectorAll(wanted)].filter(
                 (e) => e.tabIndex >= 0 && !e.disabled && !e.closest("[inert]")
                   && e.checkVisibility({ visibilityProperty: true })
               );
               shown.forEach((e, i) => { e.dataset.stop = i; });
+              shown[0].focus();
               return shown.map((e) => e.outerHTML.slice(0, 120));
             }""",
             FOCUSABLE,
         )
-        stops = []
+        stops = [0]
         for _ in range(len(there) + 5):
             self.page.keyboard.press("Tab")
             stop = self.page.evaluate(
@@ -130,7 +139,7 @@ class Visitor:
             if stop is not None and stop not in stops:
                 stops.append(stop)
         missed = [there[i] for i in range(len(there)) if i not in stops]
-        return [there[i] for i in stops], missed
+        return stops, missed
 
 
 # Plots ------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from shared.catalogue.session import Catalogue
 from workers.live.folder import RunFolder
 from workers.live.reading import LiveState, read_replica
 
-PATIENCE = 12  # seconds for what takes one or two where nothing else runs
+PATIENCE = 60  # seconds for what takes one or two where nothing else runs
 WRITER = Path(__file__).with_name("writer.py")
 LAB = runpy.run_path(str(Path(__file__).with_name("lab.py")))
 TIMINGS = {"settle": 1.0, "quiet": 3.0, "server_poll": 0.1}
