@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from dashboard.hub import Hub
-from dashboard.opened import OpenedDatasets
+from dashboard.opened import OpenedDatasets, OpenedSettings
 from dashboard.tracks import Tracks
 from quantify_sync.place import Place
 from quantify_sync.status import read_status
@@ -89,6 +89,8 @@ class House:
         The same, for programs that grow a copy.
     opened
         Stored datasets in memory.
+    instruments
+        The instruments' settings of their measurements.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -97,6 +99,7 @@ class House:
         self.hub = Hub(settings)
         self.tracks = Tracks(settings)
         self.opened = OpenedDatasets(settings)
+        self.instruments = OpenedSettings(self.place)
 
     def __enter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from nicegui import run, ui
 from dashboard.pages.frame import frame, heading, layout, section, teach
 from dashboard.pages.notes import Notes
 from dashboard.pages.plot import Plot
+from dashboard.pages.settings import InstrumentSettings
 from dashboard.plots import Part, View, curves, figure, is_map, line_cuts
 from quantify_sync.finding import find_record
 from quantify_sync.output import file_size
@@ -65,6 +66,7 @@ def add_page(house: House) -> None:
             history = ui.refreshable(_history)
             by = request.state.user
             Notes(house, found, by=by, changed=history.refresh)
+            InstrumentSettings(house, found, request.query_params)
             _python(found)
             _files(found)
             history(found)

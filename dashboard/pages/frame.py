@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nicegui import app, ui
+from nicegui.elements.mixins.text_element import TextElement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +69,11 @@ def section(title: str) -> ui.element:
             'role=heading aria-level="2"'
         )
     return made
+
+
+def text(tag: str, told: str) -> TextElement:
+    """Put text into an element of its own kind, such as a table's cell."""
+    return TextElement(tag=tag, text=told)
 
 
 def teach(told: str, command: str) -> None:
