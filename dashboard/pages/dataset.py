@@ -11,6 +11,7 @@ from nicegui import run, ui
 from dashboard.pages.frame import frame, heading, layout, section, teach
 from dashboard.pages.notes import Notes
 from dashboard.pages.plot import Plot
+from dashboard.pages.running import keep_looking, numbers
 from dashboard.pages.settings import InstrumentSettings
 from dashboard.plots import Part, View, curves, figure, is_map, line_cuts
 from quantify_sync.finding import find_record
@@ -102,9 +103,7 @@ class _Live:
     def __init__(self, hub: Hub, source: str, tuid: str) -> None:
         self._hub = hub
         self._key = source, tuid
-        looking = hub.looking()
-        looking.__enter__()
-        ui.context.client.on_delete(lambda: looking.__exit__(None, None, None))
+        keep_looking(hub)
         with section("Running now"):
             self._choice = ui.select({}, label="Curve").props("dense outlined")
             self._choice.on_value_change(lambda event: self._draw(event.value))
@@ -126,9 +125,7 @@ class _Live:
                     dict(run.variables), value=next(iter(run.variables), None)
                 )
             self._seen = True
-            self._numbers.set_text(
-                f"{run.status.filled:,} of {run.status.points:,} points"
-            )
+            self._numbers.set_text(numbers(run))
         elif self._seen:
             ui.navigate.reload()  # it has ended: what is stored is shown
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from nicegui import run, ui
 
 from dashboard.pages.frame import frame, heading, teach
+from dashboard.pages.listing import Listing
 from quantify_sync.when import parse_when
 from shared.catalogue.pages import Order, Wanted, find_page
 from shared.catalogue.records import State
@@ -16,7 +17,6 @@ from shared.errors import ConfigurationError, QuantifySyncError
 if TYPE_CHECKING:
     from dashboard.house import House
     from shared.catalogue.pages import Page
-    from shared.catalogue.records import DatasetSummary
 
 ROWS = 50
 """Datasets of a page."""
@@ -104,7 +104,8 @@ def add_page(house: House) -> None:
             elif not found.total:
                 teach("No dataset is like that.", "quantify-sync up DIRECTORY")
             else:
-                _rows(asked, found)
+                Listing(house.hub, found, lambda: find(asked))
+                _pages(asked, found)
 
 
 def _form(asked: Question, set_ups: list[str]) -> None:
@@ -144,33 +145,9 @@ def _choice(name: str, label: str, value: str, options: object) -> None:
                     ui.label("any" if not one else one.replace("_", "-"))
 
 
-def _rows(asked: Question, found: Page) -> None:
-    total = f"{found.total:,}" if found.exact else f"more than {found.total:,}"
-    ui.label(f"{total} datasets").classes("quiet")
-    with ui.element("div").classes("sheet w-full overflow-x-auto"):
-        made = ui.element("table").classes("w-full text-left")
-        with made.props('data-testid="datasets"'):
-            with ui.element("tr"):
-                for name in ("Name", "TUID", "Set-up", "State", "Points", "Tags"):
-                    with ui.element("th").classes("p-2"):
-                        ui.label(name)
-            for summary in found.datasets:
-                _row(summary)
+def _pages(asked: Question, found: Page) -> None:
     with ui.row().classes("gap-4"):
         if asked.page > 1:
             ui.link("Back", asked._replace(page=asked.page - 1).address)
         if not found.exact or asked.page * ROWS < found.total:
             ui.link("More", asked._replace(page=asked.page + 1).address)
-
-
-def _row(summary: DatasetSummary) -> None:
-    address = f"/datasets/{quote(summary.source)}/{summary.alt_uid}"
-    points = "" if summary.points is None else f"{summary.filled}/{summary.points}"
-    with ui.element("tr"):
-        with ui.element("td").classes("p-2"):
-            ui.link(summary.name or "unnamed", address)
-        tags = ", ".join(summary.tags)
-        told = (summary.alt_uid, summary.set_up, summary.state, points, tags)
-        for text in told:
-            with ui.element("td").classes("p-2"):
-                ui.label(str(text))

@@ -20,8 +20,17 @@ PLACES = {
 }
 _STYLE = Path(__file__).with_name("frame.css").read_text("utf-8")
 
-COLOURS = ("#1f77b4", "#d1621b", "#2a9d4a", "#c2393b", "#8d5fc9", "#8c6257")
-"""Of curves; each is told from both grounds (contrast 3 and more)."""
+COLOURS = (
+    "#2f7fd6",
+    "#d9660a",
+    "#1d9142",
+    "#d63c3c",
+    "#9467d8",
+    "#9a6b4f",
+    "#d1499b",
+    "#12929e",
+)
+"""Of curves; each is told from the grounds of both modes (contrast 3 and more)."""
 
 
 @contextmanager

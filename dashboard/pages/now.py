@@ -10,6 +10,7 @@ from nicegui import run, ui
 from dashboard.cards import Badge
 from dashboard.pages.frame import frame, heading, layout
 from dashboard.pages.plot import Plot
+from dashboard.pages.running import keep_looking, numbers
 from quantify_sync.output import duration
 
 if TYPE_CHECKING:
@@ -38,9 +39,7 @@ def add_page(overview: Overview, hub: Hub) -> None:
         with frame("Now"):
             heading("What runs now")
             board = _Board()
-        looking = hub.looking()
-        looking.__enter__()
-        ui.context.client.on_delete(lambda: looking.__exit__(None, None, None))
+        keep_looking(hub)
 
         async def refresh() -> None:
             board.show(await run.io_bound(overview.cards) or [])
@@ -138,7 +137,7 @@ class _CardView:
         self._plot.set_visibility(True)
         self._bar.set_visibility(run.status.points > 0)
         self._bar.set_value(run.status.filled / max(run.status.points, 1))
-        self._numbers.set_text(_numbers(run))
+        self._numbers.set_text(numbers(run))
 
     def _show_last(self, card: Card) -> None:
         self._shown = None
@@ -165,13 +164,3 @@ def _badge(card: Card) -> str:
     if card.more:
         return f"{card.badge}, and {card.more} more"
     return str(card.badge)
-
-
-def _numbers(run: Run) -> str:
-    status = run.status
-    told = [f"{status.filled:,} of {status.points:,} points"]
-    if status.rate > 0:
-        told.append(f"{status.rate:.3g} a second")
-        told.append(f"{duration((status.points - status.filled) / status.rate)} left")
-    told.append(f"last point {duration(time.monotonic() - run.changed)} ago")
-    return " · ".join(told)

@@ -180,3 +180,48 @@ def test_a_dataset_without_settings_says_so(visit):
         await user.should_see(WORDS)
 
     visit(look)
+
+
+def tick(user, tuid):
+    (box,) = [
+        box
+        for box in user.find(kind=html.input_).elements
+        if tuid in box.props["aria-label"]
+    ]
+    with user.client:
+        for listener in box._event_listeners.values():
+            handle_event(
+                listener.handler,
+                GenericEventArguments(sender=box, client=user.client, args=True),
+            )
+
+
+def test_ticked_datasets_are_compared_up_to_eight(visit, stored, monkeypatch):
+    async def look(user):
+        await user.open("/datasets")
+        (button,) = user.find("Compare", kind=ui.button).elements
+        assert not button.enabled
+        tick(user, GRID)
+        tick(user, INSTRUMENT)
+        await user.should_see("2 ticked")
+        assert button.enabled
+        monkeypatch.setattr("dashboard.pages.compare.MOST", 2)
+        tick(user, HALF)
+        await user.should_see("3 ticked, but one plot shows 2 at most")
+        assert not button.enabled
+        monkeypatch.setattr("dashboard.pages.compare.MOST", 8)
+        tick(user, ANALYSIS)
+        user.find("Compare", kind=ui.button).click()
+        await user.should_see("Curves of several datasets", retries=100)
+
+    visit(look)
+
+
+def test_a_star_is_seen_in_the_list(visit, settings):
+    notebook.annotate(GRID, star=True, settings=settings)
+
+    async def look(user):
+        await user.open("/datasets")
+        assert len(user.find("★").elements) == 1
+
+    visit(look)
