@@ -13,13 +13,18 @@ from nicegui.testing import User
 from nicegui.testing.general import nicegui_reset_globals
 
 from dashboard.app import make_app
+from dashboard.hub import Hub, Run
 from quantify_sync import client as notebook
+from shared.catalogue import pages
+from shared.catalogue.records import State
 from shared.errors import CatalogueUnavailableError
+from workers.live.status import Status
 from workers.upload import Result, upload
 
 GRID = "20260302-015602-771-e40978"
 INSTRUMENT = "20260306-082518-328-48e2d5"
 HALF = "20260311-111137-526-ab9adc"
+ANALYSIS = "20260305-152915-680-f439ed"
 WORDS = "Words in name, value or unit"
 HERE = "127.0.0.1"
 
@@ -183,23 +188,18 @@ def test_a_dataset_without_settings_says_so(visit):
 
 
 def tick(user, tuid):
-    (box,) = [
-        box
-        for box in user.find(kind=html.input_).elements
-        if tuid in box.props["aria-label"]
-    ]
-    with user.client:
-        for listener in box._event_listeners.values():
-            handle_event(
-                listener.handler,
-                GenericEventArguments(sender=box, client=user.client, args=True),
-            )
+    boxes = user.find(kind=html.input_)
+    boxes.elements = {box for box in boxes.elements if tuid in box.props["aria-label"]}
+    assert len(boxes.elements) == 1
+    boxes.trigger("change", args=True)
 
 
 def test_ticked_datasets_are_compared_up_to_eight(visit, stored, monkeypatch):
+    """The button waits for a tick, and for fewer when there are too many."""
+
     async def look(user):
         await user.open("/datasets")
-        (button,) = user.find("Compare", kind=ui.button).elements
+        (button,) = user.find(kind=ui.button, content="Compare").elements
         assert not button.enabled
         tick(user, GRID)
         tick(user, INSTRUMENT)
@@ -211,8 +211,8 @@ def test_ticked_datasets_are_compared_up_to_eight(visit, stored, monkeypatch):
         assert not button.enabled
         monkeypatch.setattr("dashboard.pages.compare.MOST", 8)
         tick(user, ANALYSIS)
-        user.find("Compare", kind=ui.button).click()
-        await user.should_see("Curves of several datasets", retries=100)
+        user.find(kind=ui.button, content="Compare").click()
+        await user.should_see("a heat map, not a curve", retries=100)
 
     visit(look)
 
@@ -223,5 +223,45 @@ def test_a_star_is_seen_in_the_list(visit, settings):
     async def look(user):
         await user.open("/datasets")
         assert len(user.find("★").elements) == 1
+
+    visit(look)
+
+
+def test_a_running_dataset_in_the_list_has_its_points_of_now(visit, monkeypatch):
+    """First the hub says how far it is, then the catalogue that it is stored."""
+    runs = {}
+    state = [State.LIVE]
+
+    def find_page(session, wanted, **named):
+        page = pages.find_page(session, wanted, **named)
+        found = [
+            one.changed(state=state[0], points=77, filled=12)
+            if one.alt_uid == GRID
+            else one
+            for one in page.datasets
+        ]
+        return page._replace(datasets=found)
+
+    def running(filled):
+        status = Status(State.LIVE, None, 77, 77, filled, 0, 0.0, 2.0, 4)
+        key = "fridge", GRID
+        runs[key] = Run("fridge", "set-up", GRID, "", status, None, 0.0, {})
+
+    monkeypatch.setattr("dashboard.pages.datasets.find_page", find_page)
+    monkeypatch.setattr("dashboard.pages.listing.ASK_AGAIN", 0.1)
+    monkeypatch.setattr("dashboard.pages.listing.LOOK", 0.1)
+    monkeypatch.setattr(Hub, "runs", property(lambda _: runs))
+
+    async def look(user):
+        running(40)
+        await user.open("/datasets")
+        await user.should_see("40 of 77 points", retries=100)
+        await user.should_not_see("12 of 77")
+        running(41)
+        await user.should_see("41 of 77 points", retries=100)
+        runs.clear()
+        state[0] = State.SYNCED
+        await user.should_see("12 of 77", retries=100)
+        await user.should_not_see("running")
 
     visit(look)
