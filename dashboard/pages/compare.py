@@ -71,9 +71,8 @@ def _chooser(names: list[str]) -> None:
             rest = [other for other in names if other != name]
             with ui.row().classes("badge calm items-center gap-1"):
                 ui.label(name)
-                ui.link("✕", address(rest)).classes("no-underline").props(
-                    f'aria-label="Leave {name} out"'
-                )
+                out = ui.link("✕", address(rest)).classes("no-underline")
+                out.props["aria-label"] = f"Leave {name} out"
         if len(names) < MOST:
             added = ui.input("Add a TUID").props("dense outlined")
             added.on(

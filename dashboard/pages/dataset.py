@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fastapi import Request  # noqa: TC002 - NiceGUI evaluates annotations
-from nicegui import run, ui
+from nicegui import html, run, ui
 
-from dashboard.pages.frame import frame, heading, layout, section, teach
+from dashboard.pages.code import code, teach
+from dashboard.pages.frame import frame, heading, layout, section
 from dashboard.pages.notes import Notes
 from dashboard.pages.plot import Plot
 from dashboard.pages.running import keep_looking, numbers
@@ -221,9 +222,10 @@ class _Stored:
                 )
                 self._draw()
 
-            ui.slider(
+            slider = ui.slider(
                 min=0, max=last, value=at, on_change=lambda e: move(int(e.value))
-            ).props(f'aria-label="Position along {dim}"').classes("min-w-32 grow")
+            ).classes("min-w-32 grow")
+            slider.props["aria-label"] = f"Position along {dim}"
             told.set_text(f"{dim} = {at}")
 
     def _draw(self) -> None:
@@ -286,10 +288,10 @@ def _pictures(record: DatasetRecord) -> None:
         return
     with section("Figures"), ui.row().classes("gap-4"):
         for file in found:
-            with ui.link(target=_address(record, file), new_tab=True):
-                ui.element("img").props(
-                    f'src="{_address(record, file)}" alt="{file.path}" loading="lazy"'
-                ).classes("max-h-80 bg-white rounded")
+            address = f"{_address(record, file)}?inline=true"
+            with ui.link(target=address, new_tab=True):
+                picture = html.img(src=address, alt=file.path, loading="lazy")
+                picture.classes("max-h-80 bg-white rounded")
 
 
 def _python(record: DatasetRecord) -> None:
@@ -299,7 +301,7 @@ def _python(record: DatasetRecord) -> None:
         f'source="{record.source}")'
     )
     with section("Open it in Python"):
-        ui.code(lines, language="python").classes("w-full")  # with a copy button
+        code(lines, what="the two lines")
 
 
 def _files(record: DatasetRecord) -> None:

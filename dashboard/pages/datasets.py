@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 
 from nicegui import run, ui
 
-from dashboard.pages.frame import frame, heading, teach
+from dashboard.pages.code import teach
+from dashboard.pages.frame import frame, heading
 from dashboard.pages.listing import Listing
 from quantify_sync.when import parse_when
 from shared.catalogue.pages import Order, Wanted, find_page
@@ -15,6 +16,8 @@ from shared.catalogue.records import State
 from shared.errors import ConfigurationError, QuantifySyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dashboard.house import House
     from shared.catalogue.pages import Page
 
@@ -113,12 +116,12 @@ def _form(asked: Question, set_ups: list[str]) -> None:
     form = ui.element("form").props('action="/datasets" method="get" role="search"')
     with form.classes("flex flex-wrap gap-2 items-end w-full"):
         _field("q", "Words in name, tags, attributes, settings, notes", asked.q)
-        _choice("set_up", "Set-up", asked.set_up, dict.fromkeys(set_ups))
-        _choice("state", "State", asked.state, State)
+        _choice("set_up", "Set-up", asked.set_up, ["", *dict.fromkeys(set_ups)])
+        _choice("state", "State", asked.state, ["", *State])
         _field("tag", "Tag", asked.tag)
         _field("since", "Since (2026-03-01, or 2 days)", asked.since)
         _field("until", "Until", asked.until)
-        _choice("starred", "Star", asked.starred, ["1"])
+        _choice("starred", "Star", asked.starred, ["", "1"])
         _choice("sort", "Sorted by", asked.sort, Order)
         with ui.element("button").props('type="submit" data-testid="search"'):
             ui.label("Search").classes("tab")
@@ -132,12 +135,13 @@ def _field(name: str, label: str, value: str) -> None:
         box.props["value"] = value
 
 
-def _choice(name: str, label: str, value: str, options: object) -> None:
+def _choice(name: str, label: str, value: str, options: Iterable[str]) -> None:
+    """Let one be chosen; the empty one stands for any."""
     with ui.element("label").classes("flex flex-col quiet text-sm"):
         ui.label(label)
         with ui.element("select").classes("sheet p-2") as chosen:
             chosen.props["name"] = name
-            for one in ["", *map(str, options)]:  # type: ignore[call-overload] # iterable
+            for one in options:
                 with ui.element("option") as option:
                     option.props["value"] = one
                     if one == value:
