@@ -11,7 +11,7 @@ from dashboard.opened import OpenedDatasets, OpenedSettings
 from dashboard.tracks import Tracks
 from quantify_sync.place import Place
 from quantify_sync.status import read_status
-from shared import broker
+from shared import answers, broker
 from shared.errors import BrokerUnavailableError, NotFoundError
 
 if TYPE_CHECKING:
@@ -121,6 +121,16 @@ class House:
             self.place.catalogue.migrate()
         except NotFoundError:
             return  # a worker makes it
+
+    def refusal(self, source: str, tuid: str) -> str:
+        """Tell why a dataset can't be stored; empty where nothing is known of it."""
+        try:
+            with self.place.reaching():
+                redis = self.place.redis
+                failures = answers.read_failures(redis, source) if redis else {}
+        except BrokerUnavailableError:
+            return ""
+        return failures[tuid].error if tuid in failures else ""
 
     def status(self) -> Status:
         """Tell how everything stands; what does not answer is told, not raised."""

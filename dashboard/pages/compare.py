@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MOST = 8
 """Datasets in one plot: no more colours can be told apart."""
 
+# Above the curves: below them it would lie over the axis's title.
+_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+
 
 class _Found(NamedTuple):
     """A dataset that is compared, or why it is not."""
@@ -155,6 +158,4 @@ class _Comparison:
             "xaxis": {"title": {"text": right}},
             "yaxis": {"title": {"text": upwards}},
         }
-        self._plot.show(
-            {"data": traces, "layout": layout(**axes, legend={"orientation": "h"})}
-        )
+        self._plot.show({"data": traces, "layout": layout(**axes, legend=_LEGEND)})
