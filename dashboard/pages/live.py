@@ -39,6 +39,7 @@ class Live:
         self._house = house
         self._key = source, tuid
         self._looks = 0
+        self._labels: dict[str, str] = {}
         keep_looking(house.hub)
         with section("Running now"):
             self._choice = ui.select({}, label="Curve").props("dense outlined")
@@ -51,9 +52,11 @@ class Live:
         self._plot.set_visibility(False)
         ui.timer(LOOK, self._look)
 
-    def _draw(self, name: str) -> None:
+    def _draw(self, name: str | None) -> None:
+        if name is None:
+            return
         figure = {"data": [{"mode": "lines+markers"}], "layout": layout()}
-        self._plot.props["aria-label"] = self._choice.options[name]
+        self._plot.props["aria-label"] = self._labels[name]
         self._plot.show(figure, curve=(*self._key, name))
         self._plot.set_visibility(True)
 
@@ -74,9 +77,9 @@ class Live:
             )
 
     def _show(self, running: Run) -> None:
-        if self._choice.options != dict(running.variables):
-            first = next(iter(running.variables), None)
-            self._choice.set_options(dict(running.variables), value=first)
+        if self._labels != running.variables:
+            self._labels = dict(running.variables)
+            self._choice.set_options(self._labels, value=next(iter(self._labels), None))
         self._choice.set_visibility(len(running.variables) > 1)
         ended = running.status.state is not State.LIVE
         told = "It has ended and is being stored" if ended else ""
