@@ -31,10 +31,12 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
     datasets.add_page(house)
     dataset.add_page(house)
     compare.add_page(house.settings, house.opened)
-    health.add_page(house.settings, flower=house.settings.web.flower)
+    health.add_page(house)
     ui.run_with(
         app,
         title="quantify-sync",
+        dark=None,
+        language="en-GB",
         storage_secret=secret,
         session_middleware_kwargs={"same_site": "strict"},
     )

@@ -14,6 +14,8 @@ from quantify_sync import client
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from dashboard.opened import OpenedDatasets
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Datasets in one plot: no more colours can be told apart."""
+
+# Above the curves: below them it would lie over the axis's title.
+_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 class _Found(NamedTuple):
@@ -69,14 +74,13 @@ def _chooser(names: list[str]) -> None:
             rest = [other for other in names if other != name]
             with ui.row().classes("badge calm items-center gap-1"):
                 ui.label(name)
-                ui.link("✕", _address(rest)).classes("no-underline").props(
-                    f'aria-label="Leave {name} out"'
-                )
+                out = ui.link("✕", address(rest)).classes("no-underline")
+                out.props["aria-label"] = f"Leave {name} out"
         if len(names) < MOST:
             added = ui.input("Add a TUID").props("dense outlined")
             added.on(
                 "keydown.enter",
-                lambda: ui.navigate.to(_address([*names, added.value.strip()])),
+                lambda: ui.navigate.to(address([*names, added.value.strip()])),
             )
     if not names:
         ui.label(
@@ -84,7 +88,8 @@ def _chooser(names: list[str]) -> None:
         ).classes("quiet")
 
 
-def _address(names: list[str], **more: str) -> str:
+def address(names: Sequence[str], **more: str) -> str:
+    """Where datasets are compared; each is named by its TUID, or by source/TUID."""
     query = {"d": ",".join(names), **{k: v for k, v in more.items() if v}}
     return f"/compare?{urlencode(query, safe=',/')}"
 
@@ -127,8 +132,9 @@ class _Comparison:
 
     def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(**changed)
-        address = _address(self._names, y=self._view.curve, part=self._view.part)
-        ui.navigate.history.replace(address)
+        ui.navigate.history.replace(
+            address(self._names, y=self._view.curve, part=self._view.part)
+        )
         self._draw()
 
     def _draw(self) -> None:
@@ -152,6 +158,4 @@ class _Comparison:
             "xaxis": {"title": {"text": right}},
             "yaxis": {"title": {"text": upwards}},
         }
-        self._plot.show(
-            {"data": traces, "layout": layout(**axes, legend={"orientation": "h"})}
-        )
+        self._plot.show({"data": traces, "layout": layout(**axes, legend=_LEGEND)})

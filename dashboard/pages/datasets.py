@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from nicegui import run, ui
 
-from dashboard.pages.frame import frame, heading, teach
+from dashboard.pages.code import teach
+from dashboard.pages.frame import frame, heading
+from dashboard.pages.listing import Listing
 from quantify_sync.when import parse_when
 from shared.catalogue.pages import Order, Wanted, find_page
 from shared.catalogue.records import State
 from shared.errors import ConfigurationError, QuantifySyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dashboard.house import House
     from shared.catalogue.pages import Page
-    from shared.catalogue.records import DatasetSummary
 
 ROWS = 50
 """Datasets of a page."""
@@ -104,7 +107,8 @@ def add_page(house: House) -> None:
             elif not found.total:
                 teach("No dataset is like that.", "quantify-sync up DIRECTORY")
             else:
-                _rows(asked, found)
+                Listing(house.hub, found, lambda: find(asked))
+                _pages(asked, found)
 
 
 def _form(asked: Question, set_ups: list[str]) -> None:
@@ -112,12 +116,12 @@ def _form(asked: Question, set_ups: list[str]) -> None:
     form = ui.element("form").props('action="/datasets" method="get" role="search"')
     with form.classes("flex flex-wrap gap-2 items-end w-full"):
         _field("q", "Words in name, tags, attributes, settings, notes", asked.q)
-        _choice("set_up", "Set-up", asked.set_up, dict.fromkeys(set_ups))
-        _choice("state", "State", asked.state, State)
+        _choice("set_up", "Set-up", asked.set_up, ["", *dict.fromkeys(set_ups)])
+        _choice("state", "State", asked.state, ["", *State])
         _field("tag", "Tag", asked.tag)
         _field("since", "Since (2026-03-01, or 2 days)", asked.since)
         _field("until", "Until", asked.until)
-        _choice("starred", "Star", asked.starred, ["1"])
+        _choice("starred", "Star", asked.starred, ["", "1"])
         _choice("sort", "Sorted by", asked.sort, Order)
         with ui.element("button").props('type="submit" data-testid="search"'):
             ui.label("Search").classes("tab")
@@ -131,12 +135,13 @@ def _field(name: str, label: str, value: str) -> None:
         box.props["value"] = value
 
 
-def _choice(name: str, label: str, value: str, options: object) -> None:
+def _choice(name: str, label: str, value: str, options: Iterable[str]) -> None:
+    """Let one be chosen; the empty one stands for any."""
     with ui.element("label").classes("flex flex-col quiet text-sm"):
         ui.label(label)
         with ui.element("select").classes("sheet p-2") as chosen:
             chosen.props["name"] = name
-            for one in ["", *map(str, options)]:  # type: ignore[call-overload] # iterable
+            for one in options:
                 with ui.element("option") as option:
                     option.props["value"] = one
                     if one == value:
@@ -144,33 +149,9 @@ def _choice(name: str, label: str, value: str, options: object) -> None:
                     ui.label("any" if not one else one.replace("_", "-"))
 
 
-def _rows(asked: Question, found: Page) -> None:
-    total = f"{found.total:,}" if found.exact else f"more than {found.total:,}"
-    ui.label(f"{total} datasets").classes("quiet")
-    with ui.element("div").classes("sheet w-full overflow-x-auto"):
-        made = ui.element("table").classes("w-full text-left")
-        with made.props('data-testid="datasets"'):
-            with ui.element("tr"):
-                for name in ("Name", "TUID", "Set-up", "State", "Points", "Tags"):
-                    with ui.element("th").classes("p-2"):
-                        ui.label(name)
-            for summary in found.datasets:
-                _row(summary)
+def _pages(asked: Question, found: Page) -> None:
     with ui.row().classes("gap-4"):
         if asked.page > 1:
             ui.link("Back", asked._replace(page=asked.page - 1).address)
         if not found.exact or asked.page * ROWS < found.total:
             ui.link("More", asked._replace(page=asked.page + 1).address)
-
-
-def _row(summary: DatasetSummary) -> None:
-    address = f"/datasets/{quote(summary.source)}/{summary.alt_uid}"
-    points = "" if summary.points is None else f"{summary.filled}/{summary.points}"
-    with ui.element("tr"):
-        with ui.element("td").classes("p-2"):
-            ui.link(summary.name or "unnamed", address)
-        tags = ", ".join(summary.tags)
-        told = (summary.alt_uid, summary.set_up, summary.state, points, tags)
-        for text in told:
-            with ui.element("td").classes("p-2"):
-                ui.label(str(text))

@@ -7,6 +7,7 @@ let stream = null;
 let streamed = "";
 let pending = 0;
 const plots = new Map(); // curve -> set of components
+const latest = new Map(); // curve -> what was told last: a run at rest tells it once
 
 function reopen() {
   clearTimeout(pending);
@@ -22,6 +23,7 @@ function reopen() {
     stream = new EventSource(`/api/v1/live/curves?${wanted}`);
     stream.onmessage = (event) => {
       const told = JSON.parse(event.data);
+      latest.set(told.curve, told);
       for (const plot of plots.get(told.curve) ?? []) plot.grow(told);
     };
   }, 50);
@@ -31,6 +33,7 @@ function subscribe(curve, plot) {
   if (!curve) return;
   if (!plots.has(curve)) plots.set(curve, new Set());
   plots.get(curve).add(plot);
+  if (latest.has(curve)) plot.grow(latest.get(curve));
   reopen();
 }
 
@@ -38,7 +41,10 @@ function unsubscribe(curve, plot) {
   const those = plots.get(curve);
   if (!those) return;
   those.delete(plot);
-  if (!those.size) plots.delete(curve);
+  if (!those.size) {
+    plots.delete(curve);
+    latest.delete(curve);
+  }
   reopen();
 }
 
@@ -52,6 +58,7 @@ export default {
   props: { options: Object, curve: String },
   async mounted() {
     const { Plotly } = await import("nicegui-plotly");
+    if (!this.$el.isConnected) return; // it has gone while Plotly was loaded
     this.Plotly = Plotly;
     this.update();
     this.observer = new ResizeObserver(() => {
@@ -72,6 +79,7 @@ export default {
   },
   watch: {
     curve(now, before) {
+      this.told = null;
       unsubscribe(before, this);
       subscribe(now, this);
     },
@@ -83,9 +91,11 @@ export default {
       layout.font = { ...layout.font, color: ink(document.body) };
       this.Plotly.react(this.$el, this.options.data, layout, this.options.config);
       if (!this.heard) this.hear();
+      if (this.told) this.grow(this.told); // a new figure is without its values
     },
     grow(told) {
-      if (!this.Plotly) return;
+      this.told = told;
+      if (!this.Plotly) return; // `mounted` draws it
       const data = [{ ...this.options.data[0], ...told.trace }];
       const heat = "z" in told.trace;
       data[0].type = heat ? "heatmap" : "scatter";
@@ -109,6 +119,7 @@ export default {
       });
       this.$el.on("plotly_hover", (event) => {
         const point = event.points[0];
+        if (point.z === undefined) return; // only maps have cuts
         this.$emit("hover", { x: point.x, y: point.y, z: point.z, curve: point.curveNumber });
       });
     },
