@@ -116,9 +116,10 @@ def _head(record: DatasetRecord) -> None:
             for name, value in record.attributes.items():
                 ui.label(f"{name}: {value}").classes("quiet text-sm break-all")
     if record.error:
-        ui.label(record.error).classes("badge bad")
+        ui.label(record.error).classes("badge bad whitespace-normal")
     for defect in record.defects:
-        ui.label(f"{defect.path}: {defect.detail}").classes("badge warn")
+        told = ui.label(f"{defect.path}: {defect.detail}")
+        told.classes("badge warn whitespace-normal")
 
 
 def _address(record: DatasetRecord, file: FileRecord) -> str:

@@ -67,7 +67,7 @@
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
-    const isText = walker.currentNode.textContent.trim() && !element.closest("script, style, option");
+    const isText = walker.currentNode.textContent.trim() && !element.closest("script, style, option, .hoverlayer");
     if (isText) look(element, element.textContent, (style) => (element.closest("svg") ? style.fill : style.color));
   }
   for (const box of document.querySelectorAll("input, textarea, select")) {
