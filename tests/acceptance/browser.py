@@ -100,10 +100,16 @@ class Visitor:
         """Tell the texts with less contrast to their ground than WCAG's AA asks for."""
         return self.page.evaluate(TEXTS)
 
-    def wider_than_screen(self):
-        """Tell by how many pixels the page has to be moved to the side."""
+    def too_wide(self):
+        """Tell what sticks out where the page has to be moved to the side."""
         return self.page.evaluate(
-            "() => document.documentElement.scrollWidth - window.screen.width"
+            """() => {
+              const { scrollWidth } = document.documentElement;
+              if (scrollWidth <= screen.width) return [];
+              const out = [...document.body.querySelectorAll("*")].filter(
+                (one) => one.getBoundingClientRect().right > screen.width);
+              return [scrollWidth, ...out.map((one) => one.outerHTML.slice(0, 150))];
+            }"""
         )
 
     def reached(self):

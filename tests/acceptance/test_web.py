@@ -420,7 +420,7 @@ def test_a_third_dimension_has_a_slider(running, visit, live):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     shows(live, plot, lambda found: np.allclose(np.transpose(found[0]["z"]), values[2]))
-    assert page.get_by_text(f"x0 = {values['x0'].values[2]:.6g}").is_visible()
+    assert page.get_by_text(f"= {values['x0'].values[2]:.6g}").first.is_visible()
 
 
 def test_complex_values_are_shown_by_their_parts(running, visit, live):
@@ -627,7 +627,7 @@ def test_every_text_can_be_read_in_light_and_dark(running, visit, name):
 def test_every_page_fits_a_phone(running, visit, name):
     visit(running.url, PAGES[name], **PHONE)
     visit.last().settle()
-    assert visit.last().wider_than_screen() <= 0
+    assert visit.last().too_wide() == []
 
 
 @pytest.mark.parametrize("name", PAGES)
