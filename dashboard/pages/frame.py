@@ -18,6 +18,8 @@ PLACES = {
     "Compare": "/compare",
     "Health": "/health",
 }
+PATIENCE = 30.0
+"""Seconds that a catalogue may take to answer a page: it may be busy, or far away."""
 MODE = "quantify_sync_mode"
 """Cookie that says "dark" or "light", once somebody has chosen."""
 _SWITCH_MODE = f"""() => {{
@@ -68,7 +70,7 @@ def frame(title: str) -> Iterator[None]:
         mode = ui.button(icon="contrast").on("click", js_handler=_SWITCH_MODE)
         mode.props('flat round dense color=none aria-label="Light or dark"')
     # NiceGUI's page around it is the <main>.
-    with html.div().props("id=content tabindex=-1").classes("w-full"):
+    with html.div().props("id=content tabindex=-1").classes("page"):
         yield
 
 
@@ -80,13 +82,13 @@ def _chosen_mode() -> bool | None:
 
 def heading(text: str) -> ui.label:
     """Put a page's heading."""
-    label = ui.label(text).classes("text-xl mt-2")
+    label = ui.label(text).classes("text-xl")
     return label.props('role=heading aria-level="1"')
 
 
 def section(title: str) -> ui.element:
     """Make a part of a page, with a heading; use it in a `with`."""
-    made = ui.element("section").classes("sheet p-4 mt-4 w-full flex flex-col gap-2")
+    made = ui.element("section").classes("sheet p-4 w-full flex flex-col gap-2")
     with made:
         ui.label(title).classes("text-lg font-bold").props(
             'role=heading aria-level="2"'
