@@ -314,7 +314,12 @@ def _map(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
             }
         ],
         "layout": {
-            name: {**axis, "showspikes": True, "spikemode": "across"}
+            name: {
+                **axis,
+                "showspikes": True,
+                "spikemode": "across",
+                "spikethickness": 1,
+            }
             for name, axis in _axes(right, upwards).items()
         },
     }

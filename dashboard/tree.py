@@ -96,9 +96,14 @@ def change(difference: Difference) -> Change:
 
 
 def written(setting: InstrumentSetting | None) -> str:
-    """Write a setting's value with its unit; empty for none, shortened if long."""
+    """Write a setting's value with its unit, shortened if it is long.
+
+    Empty for no setting; a value that was never read is an "unknown" one.
+    """
     if setting is None:
         return ""
+    if setting.value is None:
+        return "unknown"
     value = setting.value
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) > VALUE_CHARACTERS:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from dashboard.overview import Overview
-from dashboard.pages import compare, dataset, datasets, health, now
+from dashboard.pages import compare, dataset, datasets, errors, health, now
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -32,6 +32,7 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
     dataset.add_page(house)
     compare.add_page(house.settings, house.opened)
     health.add_page(house)
+    errors.add_pages()
     ui.run_with(
         app,
         title="quantify-sync",

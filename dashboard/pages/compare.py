@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
-from nicegui import run, ui
+from nicegui import html, run, ui
 
 from dashboard.pages.frame import frame, heading, layout, section
 from dashboard.pages.plot import Plot
@@ -56,15 +56,22 @@ def add_page(settings: Settings, opened: OpenedDatasets) -> None:
         with frame("Compare"):
             heading("Compare")
             _chooser(names)
-            found = [await run.io_bound(find, name) for name in names[:MOST]]
             if len(names) > MOST:
                 ui.label(f"Only the first {MOST} are shown.").classes("badge warn")
-            for one in found:
-                if one and one.error:
-                    ui.label(one.error).classes("badge bad whitespace-normal")
-            shown = [one for one in found if one and one.dataset is not None]
-            if shown:
-                _Comparison(names, shown, view)
+            body = html.div().classes("page")
+
+        async def show() -> None:
+            found = [await run.io_bound(find, name) for name in names[:MOST]]
+            with body:
+                for one in found:
+                    if one and one.error:
+                        ui.label(one.error).classes("badge bad whitespace-normal")
+                shown = [one for one in found if one and one.dataset is not None]
+                if shown:
+                    _Comparison(names, shown, view)
+
+        with body:
+            ui.timer(0, show, once=True)  # the page does not wait for them
 
 
 def _chooser(names: list[str]) -> None:
@@ -119,10 +126,10 @@ class _Comparison:
                     label="Curve",
                     on_change=lambda event: self._change(curve=event.value),
                 ).props("dense outlined")
-                ui.select(
+                self._parts = ui.select(
                     {part: str(part) for part in Part if part is not Part.IQ},
                     value=self._view.part,
-                    label="Of complex values",
+                    label="Shown",
                     on_change=lambda event: self._change(part=Part(event.value)),
                 ).props("dense outlined")
             self._plot = Plot({}, label="Curves of several datasets")
@@ -140,6 +147,7 @@ class _Comparison:
     def _draw(self) -> None:
         traces: list[dict[str, Any]] = []
         right = upwards = ""
+        has_parts = False
         self._told.clear()
         for one in self._found:
             if one.dataset is None or one.record is None:
@@ -152,8 +160,10 @@ class _Comparison:
                 continue
             _, right = across(one.dataset, curve)
             upwards = curve.label
+            has_parts = has_parts or curve.is_complex
             name = f"{one.record.name} {one.record.alt_uid}"
             traces += line_traces(one.dataset, self._view, name=name)[:1]
+        self._parts.set_visibility(has_parts)
         axes = {
             "xaxis": {"title": {"text": right}},
             "yaxis": {"title": {"text": upwards}},

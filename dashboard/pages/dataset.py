@@ -8,8 +8,8 @@ from urllib.parse import quote
 from fastapi import Request  # noqa: TC002 - NiceGUI evaluates annotations
 from nicegui import html, run, ui
 
-from dashboard.pages.code import code, teach
-from dashboard.pages.frame import frame, heading, section
+from dashboard.pages.code import code
+from dashboard.pages.frame import PATIENCE, frame, heading, section, text
 from dashboard.pages.live import Live
 from dashboard.pages.notes import Notes
 from dashboard.pages.retry import retry_button
@@ -50,7 +50,7 @@ class _Missing(NamedTuple):
 def add_page(house: House) -> None:
     """Add the page to the application."""
 
-    @ui.page("/datasets/{source}/{tuid}")
+    @ui.page("/datasets/{source}/{tuid}", response_timeout=PATIENCE)
     async def page(
         request: Request, source: str, tuid: str, y: str = "", part: str = ""
     ) -> None:
@@ -71,7 +71,7 @@ def add_page(house: House) -> None:
             if found.state is State.LIVE:
                 Live(house, source, tuid)
             else:
-                await Stored(house.opened, found, y, part).show()
+                Stored(house.opened, found, y, part)
             _pictures(found)
             history = ui.refreshable(_history)
             by = request.state.user
@@ -94,7 +94,8 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
     elif found is not None and found.runs:
         Live(house, source, tuid)
     else:
-        teach(found.error if found else "The server ends.", "quantify-sync ls")
+        ui.label(found.error if found else "The server ends.").classes("text-lg")
+        ui.link("All datasets", "/datasets")
 
 
 def _head(record: DatasetRecord) -> None:
@@ -112,9 +113,13 @@ def _head(record: DatasetRecord) -> None:
         for tag in record.tags:
             ui.link(tag, f"/datasets?tag={quote(tag, safe='')}").classes("badge calm")
     if record.attributes:
-        with ui.expansion(f"Attributes: {len(record.attributes)}").classes("w-full"):
-            for name, value in record.attributes.items():
-                ui.label(f"{name}: {value}").classes("quiet text-sm break-all")
+        with html.details():
+            text("summary", f"Attributes: {len(record.attributes)}")
+            with html.table().classes("settings"):
+                for name, value in record.attributes.items():
+                    with html.tr():
+                        text("th", name).props("scope=row")
+                        text("td", str(value))
     if record.error:
         ui.label(record.error).classes("badge bad whitespace-normal")
     for defect in record.defects:
@@ -130,19 +135,22 @@ def _address(record: DatasetRecord, file: FileRecord) -> str:
 
 
 def _pictures(record: DatasetRecord) -> None:
-    found = [
-        file
-        for file in record.files
-        if file.path.lower().endswith(PICTURES) and file.status is FileStatus.STORED
-    ]
+    """Show the figures; of one that was saved in several formats, the first of them."""
+    found: dict[str, FileRecord] = {}
+    for suffix in PICTURES:
+        for file in record.files:
+            stem = file.path[: -len(suffix)]
+            is_one = file.path.lower().endswith(suffix)
+            if is_one and file.status is FileStatus.STORED:
+                found.setdefault(stem, file)
     if not found:
         return
     with section("Figures"), ui.row().classes("gap-4"):
-        for file in found:
+        for file in found.values():
             address = f"{_address(record, file)}?inline=true"
             with ui.link(target=address, new_tab=True):
                 picture = html.img(src=address, alt=file.path, loading="lazy")
-                picture.classes("max-h-80 bg-white rounded")
+                picture.classes("max-h-80 max-w-full bg-white rounded")
 
 
 def _python(record: DatasetRecord) -> None:
@@ -156,39 +164,33 @@ def _python(record: DatasetRecord) -> None:
 
 
 def _files(record: DatasetRecord) -> None:
-    with section(f"Files: {len(record.files)}"):
-        columns = [
-            {"name": "path", "label": "File", "field": "path", "align": "left"},
-            {"name": "size", "label": "Size", "field": "size", "align": "right"},
-            {"name": "sha256", "label": "SHA-256", "field": "sha256", "align": "left"},
-        ]
-        rows = [
-            {
-                "path": file.path,
-                "size": file_size(file.size),
-                "sha256": file.sha256,
-                "address": _address(record, file),
-                "marks": ", ".join(
-                    [*file.marks]
-                    + ([f"from {file.derived_from}"] if file.derived_from else [])
-                    + ([file.status] if file.status is not FileStatus.STORED else [])
-                    + (["gridded"] if file.role is FileRole.CONVERTED else [])
-                ),
-            }
-            for file in record.files
-        ]
-        made = ui.table(columns=columns, rows=rows, row_key="path").classes("w-full")
-        made.props("flat dense wrap-cells")
-        made.add_slot(
-            "body-cell-path",
-            """<q-td :props="props"><a :href="props.row.address" download>
-            {{ props.row.path }}</a> <span class="quiet">{{ props.row.marks }}</span>
-            </q-td>""",
-        )
-        made.add_slot(
-            "body-cell-sha256",
-            '<q-td :props="props"><code>{{ props.value }}</code></q-td>',
-        )
+    with (
+        section(f"Files: {len(record.files)}"),
+        html.div().classes("w-full overflow-x-auto"),
+        html.table().classes("list").props("data-testid=files"),
+    ):
+        with html.tr():
+            for title in ("File", "Size", "SHA-256"):
+                text("th", title).props("scope=col")
+        for file in record.files:
+            with html.tr():
+                with html.td():
+                    link = ui.link(file.path, _address(record, file))
+                    link.props["download"] = True
+                    text("span", _marks(file)).classes("quiet")
+                text("td", file_size(file.size)).classes("number")
+                with html.td():
+                    text("code", file.sha256)
+
+
+def _marks(file: FileRecord) -> str:
+    told = [
+        *file.marks,
+        f"from {file.derived_from}" if file.derived_from else "",
+        file.status if file.status is not FileStatus.STORED else "",
+        "gridded" if file.role is FileRole.CONVERTED else "",
+    ]
+    return " " + ", ".join(filter(None, told))
 
 
 def _history(record: DatasetRecord) -> None:

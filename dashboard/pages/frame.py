@@ -18,13 +18,15 @@ PLACES = {
     "Compare": "/compare",
     "Health": "/health",
 }
+PATIENCE = 30.0
+"""Seconds that a catalogue may take to answer a page: it may be busy, or far away."""
 MODE = "quantify_sync_mode"
 """Cookie that says "dark" or "light", once somebody has chosen."""
 _SWITCH_MODE = f"""() => {{
   const dark = !document.body.classList.contains("body--dark");
-  setDark(dark);
   const kept = "; path=/; max-age=31536000; samesite=strict";
   document.cookie = "{MODE}=" + (dark ? "dark" : "light") + kept;
+  emit(dark);
 }}"""
 _STYLE = Path(__file__).with_name("frame.css").read_text("utf-8")
 
@@ -53,7 +55,7 @@ def frame(title: str) -> Iterator[None]:
     ui.page_title(f"{title} · quantify-sync")
     ui.add_head_html(f"<style>{_STYLE}</style>")
     ui.add_body_html('<a class="skip" href="#content">Go to the content</a>')
-    ui.dark_mode(value=_chosen_mode())
+    dark = ui.dark_mode(value=_chosen_mode())
     with (
         ui.header().classes("items-center gap-2 px-4 py-2"),
         ui.row().classes("w-full items-center gap-2"),
@@ -65,10 +67,12 @@ def frame(title: str) -> Iterator[None]:
                 if name == title:
                     link.props('aria-current="page"')
         ui.space()
-        mode = ui.button(icon="contrast").on("click", js_handler=_SWITCH_MODE)
+        mode = ui.button(icon="contrast")
         mode.props('flat round dense color=none aria-label="Light or dark"')
+        # Only the browser knows what mode it shows while nobody has chosen.
+        mode.on("click", lambda e: dark.set_value(e.args), js_handler=_SWITCH_MODE)
     # NiceGUI's page around it is the <main>.
-    with html.div().props("id=content tabindex=-1").classes("w-full"):
+    with html.div().props("id=content tabindex=-1").classes("page"):
         yield
 
 
@@ -80,13 +84,13 @@ def _chosen_mode() -> bool | None:
 
 def heading(text: str) -> ui.label:
     """Put a page's heading."""
-    label = ui.label(text).classes("text-xl mt-2")
+    label = ui.label(text).classes("text-xl")
     return label.props('role=heading aria-level="1"')
 
 
 def section(title: str) -> ui.element:
     """Make a part of a page, with a heading; use it in a `with`."""
-    made = ui.element("section").classes("sheet p-4 mt-4 w-full flex flex-col gap-2")
+    made = ui.element("section").classes("sheet p-4 w-full flex flex-col gap-2")
     with made:
         ui.label(title).classes("text-lg font-bold").props(
             'role=heading aria-level="2"'

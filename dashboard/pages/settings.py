@@ -70,7 +70,7 @@ class InstrumentSettings:
         with self._body:
             self._words = ui.input("Words in name, value or unit")
             self._words.on_value_change(self._show)
-            self._words.props(
+            self._words.classes("w-80 max-w-full").props(
                 "dense outlined clearable debounce=300 data-testid=settings-words"
             )
             self._tree = ui.column().classes("w-full gap-0")
@@ -92,6 +92,7 @@ class InstrumentSettings:
             self._called = ui.input(
                 "Compare with (TUID or name)", value=self._asked.get("other", "")
             )
+            self._called.classes("w-80 max-w-full")
             self._called.props("dense outlined data-testid=other")
             self._called.on("keydown.enter", self._compare)
             for name, action in (

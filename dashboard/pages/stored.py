@@ -13,10 +13,13 @@ from dashboard.plots import Part, View, curves, figure, is_map, place
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
     from nicegui.events import GenericEventArguments
 
     from dashboard.opened import OpenedDatasets
+    from dashboard.plots import Curve
     from shared.catalogue.records import DatasetRecord
 
 
@@ -40,8 +43,13 @@ class Stored:
         self._record = record
         self._view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
         self._dataset: xr.Dataset | None = None
+        with section("Plot"):
+            self._told = ui.label("It is being opened.").classes("quiet")
+            self._told.props("role=status")
+            self._body = ui.column().classes("w-full")
+        ui.timer(0, self._open, once=True)  # the page does not wait for it
 
-    async def show(self) -> None:
+    async def _open(self) -> None:
         """Open the dataset and draw its first curve, or say why not."""
 
         def open_it() -> xr.Dataset | str:
@@ -51,36 +59,41 @@ class Stored:
                 return str(error)
 
         dataset = await run.io_bound(open_it)
-        with section("Plot"):
-            if dataset is None or isinstance(dataset, str):
-                ui.label(dataset or "").classes("badge warn whitespace-normal")
-                return
-            found = curves(dataset)
-            if not found:
-                ui.label("It has no variable that can be drawn.")
-                return
-            self._dataset = dataset
-            if self._view.curve not in found:
-                self._view = self._view._replace(curve=next(iter(found)))
-            with ui.row().classes("items-center gap-4 w-full"):
-                ui.select(
-                    {name: curve.label for name, curve in found.items()},
-                    value=self._view.curve,
-                    label="Curve",
-                    on_change=lambda event: self._change(curve=event.value, cuts={}),
-                ).props("dense outlined")
-                self._parts = ui.select(
-                    {part: str(part) for part in Part},
-                    value=self._view.part,
-                    label="Shown",
-                    on_change=lambda event: self._change(part=Part(event.value)),
-                ).props("dense outlined")
-                self._sliders = ui.row().classes("items-center gap-4 grow")
+        if dataset is None or isinstance(dataset, str):
+            self._told.set_text(dataset or "The server ends.")
+            self._told.classes("badge warn whitespace-normal", remove="quiet")
+            return
+        found = curves(dataset)
+        if not found:
+            self._told.set_text("It has no variable that can be drawn.")
+            return
+        self._told.set_visibility(False)
+        self._dataset = dataset
+        if self._view.curve not in found:
+            self._view = self._view._replace(curve=next(iter(found)))
+        with self._body:
+            self._controls(found)
             self._plot = Plot({}, label=found[self._view.curve].label)
-            self._plot.classes("w-full h-[28rem]").props('data-testid="plot"')
+            self._plot.classes("w-full h-[28rem]").props("data-testid=plot")
             self._plot.on("relayout", self._zoom)
             self._cuts = LineCuts(self._plot)
         self._arrange()
+
+    def _controls(self, found: Mapping[str, Curve]) -> None:
+        with ui.row().classes("items-center gap-4 w-full"):
+            ui.select(
+                {name: curve.label for name, curve in found.items()},
+                value=self._view.curve,
+                label="Curve",
+                on_change=lambda event: self._change(curve=event.value, cuts={}),
+            ).props("dense outlined")
+            self._parts = ui.select(
+                {part: str(part) for part in Part},
+                value=self._view.part,
+                label="Shown",
+                on_change=lambda event: self._change(part=Part(event.value)),
+            ).props("dense outlined")
+            self._sliders = ui.row().classes("items-center gap-4 grow")
 
     def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(x=None, y=None, **changed)

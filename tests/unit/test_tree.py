@@ -92,7 +92,7 @@ def test_what_differs_is_changed_only_here_or_only_there():
     [
         (0.5, "V", "0.5 V"),
         ("internal", "", "internal"),
-        (None, "", "null"),
+        (None, "V", "unknown"),
         ([1, "π"], "", '[1, "π"]'),
         (True, "", "true"),
     ],
