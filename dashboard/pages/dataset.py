@@ -123,8 +123,8 @@ def _head(record: DatasetRecord) -> None:
     if record.error:
         ui.label(record.error).classes("badge bad whitespace-normal")
     for defect in record.defects:
-        told = ui.label(f"{defect.path}: {defect.detail}")
-        told.classes("badge warn whitespace-normal")
+        label = ui.label(f"{defect.path}: {defect.detail}")
+        label.classes("badge warn whitespace-normal")
 
 
 def _address(record: DatasetRecord, file: FileRecord) -> str:
