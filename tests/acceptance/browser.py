@@ -73,12 +73,16 @@ class Visitor:
     def close(self):
         self._context.close()
 
-    def settle(self):
-        """Wait until all plots that are to be seen are drawn."""
+    def settle(self, plots=0):
+        """Wait until so many plots are drawn and nothing is being read any more."""
         self.page.wait_for_function(
-            """() => [...document.querySelectorAll("[role=img][aria-label]")]
-              .filter((one) => one.localName === "div" && one.checkVisibility())
-              .every((plot) => plot._fullData?.length)"""
+            """(least) => {
+              const plots = [...document.querySelectorAll("div[role=img][aria-label]")]
+                .filter((one) => one.checkVisibility());
+              return plots.length >= least && plots.every((one) => one._fullData?.length)
+                && !document.body.innerText.includes("being read");
+            }""",
+            arg=plots,
         )
 
     def picture(self, name):

@@ -52,17 +52,16 @@ PHONE = {
     "is_mobile": True,
     "has_touch": True,
 }
-PAGES = {
-    "now": "/",
-    "datasets": "/datasets",
-    "line": f"/datasets/recorded/{ANALYSIS}",
-    "map": f"/datasets/recorded/{GRID}",
-    "complex": f"/datasets/recorded/{COMPLEX}",
-    "damaged": f"/datasets/recorded/{DAMAGED}",
-    "compare": f"/compare?d={LINE},{TWO}",
-    "health": "/health",
+PAGES = {  # and how many plots are on each
+    "now": ("/", 2),
+    "datasets": ("/datasets", 0),
+    "line": (f"/datasets/recorded/{ANALYSIS}", 1),
+    "map": (f"/datasets/recorded/{GRID}", 1),
+    "complex": (f"/datasets/recorded/{COMPLEX}", 1),
+    "damaged": (f"/datasets/recorded/{DAMAGED}", 0),
+    "compare": (f"/compare?d={LINE},{TWO}", 1),
+    "health": ("/health", 0),
 }
-
 TAUGHT = {  # where there is nothing yet
     "now": "quantify-sync up",
     "datasets": "quantify-sync up",
@@ -354,6 +353,26 @@ def test_a_search_without_an_answer_says_what_helps(running, visit):
     assert "whenever" in page.locator("main .bad").first.inner_text()
 
 
+def test_the_list_tells_how_far_a_run_is(running, grid, visit):
+    page = visit(running.url, "/datasets?set_up=grid")
+    row = rows(page).filter(has_text=grid.tuid)
+    seen = set()
+
+    def points():
+        found = re.search(r"([\d,]+) of 2,000 points", row.inner_text())
+        return found and found[1]
+
+    page.wait_for_function("() => document.body.innerText.includes('of 2,000 points')")
+    for _ in range(2):
+        seen.add(points())
+        page.wait_for_function(
+            "(told) => !document.body.innerText.includes(`${told} of 2,000`)",
+            arg=points(),
+        )
+    assert len(seen) == 2
+    assert "running" in row.inner_text()
+
+
 # A dataset --------------------------------------------------------------------------
 
 
@@ -480,6 +499,25 @@ def test_the_lines_that_are_copied_open_the_dataset(running, visit):
     assert told.strip() == "{'x0': 12, 'x1': 7}"
 
 
+def test_settings_are_searched_and_compared(running, visit):
+    page = visit(running.url, dataset_path(INSTRUMENT))
+    words = page.get_by_test_id("settings-words")
+    words.fill("dac0")
+    settings = page.get_by_test_id("settings")
+    settings.get_by_text("dac0", exact=True).first.wait_for()
+    page.get_by_text("match").first.wait_for()
+    words.fill("")
+    page.get_by_test_id("other").fill(TWO)
+    page.get_by_role("button", name="Compare the settings").click()
+    differences = page.get_by_test_id("differences")
+    differences.get_by_text("settings differ from those of").wait_for()
+    page.wait_for_url(f"**other={TWO}*")
+    assert differences.locator("tr").filter(has_text="dac0").count() > 0
+    page.get_by_test_id("other").fill("nothing of that name")
+    page.get_by_role("button", name="Compare the settings").click()
+    page.get_by_test_id("other-error").get_by_text("nothing of that name").wait_for()
+
+
 def test_notes_are_kept_and_found(running, visit, live):
     page = visit(running.url, dataset_path(EXTRA))
     page.get_by_test_id("star").click()
@@ -532,6 +570,16 @@ def test_curves_of_several_datasets_are_in_one_plot(running, visit, live):
     page.wait_for_url(lambda url: TWO not in url)
     shown(plot)
     shows(live, plot, lambda found: len(found) == 2)
+
+
+def test_what_is_ticked_in_the_list_is_compared(running, visit):
+    page = visit(running.url, "/datasets?q=iter")
+    for tuid in (LINE, TWO):
+        page.get_by_role("checkbox", name=tuid).check()
+    page.get_by_text("2 ticked").wait_for()
+    page.get_by_test_id("compare").click()
+    page.wait_for_url("**/compare?d=**")
+    assert len(shown(page.get_by_test_id("compared"))) == 2
 
 
 def test_what_can_not_be_compared_is_told(running, visit):
@@ -597,8 +645,7 @@ def test_nobody_sees_anything_without_a_token(empty, visit):
 @pytest.mark.parametrize("name", TAUGHT)
 def test_what_is_empty_teaches(empty, visit, name):
     visit.expected = ("status of 401",)
-    path = PAGES[name].partition("?")[0]
-    page = visit(empty.url, path)
+    page = visit(empty.url, PAGES[name][0].partition("?")[0])
     log_in(page, empty.token)
     page.get_by_role("heading", level=1).wait_for()
     page.get_by_text(TAUGHT[name]).first.wait_for()
@@ -611,9 +658,10 @@ def test_what_is_empty_teaches(empty, visit, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_every_text_can_be_read_in_light_and_dark(running, visit, name):
     still = {"color_scheme": "light", "reduced_motion": "reduce"}
-    page = visit(running.url, PAGES[name], **still)
+    path, plots = PAGES[name]
+    page = visit(running.url, path, **still)
     visitor = visit.last()
-    visitor.settle()
+    visitor.settle(plots)
     if name == "map":
         page.get_by_test_id("plot").click()
         shown(page.get_by_label("Line cut upwards"))
@@ -623,17 +671,34 @@ def test_every_text_can_be_read_in_light_and_dark(running, visit, name):
     assert visitor.faint() == []
 
 
+def test_who_wants_it_dark_has_it_dark_on_all_pages(running, visit):
+    page = visit(running.url, "/health", color_scheme="light")
+    dark = page.locator("body.body--dark")
+    assert dark.count() == 0
+    page.get_by_role("button", name="Light or dark").click()
+    dark.wait_for()
+    visit.last().go("/datasets")
+    dark.wait_for()
+    page.get_by_role("button", name="Light or dark").click()
+    dark.wait_for(state="detached")
+    page.reload()
+    page.get_by_role("heading", level=1).wait_for()
+    assert dark.count() == 0
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_fits_a_phone(running, visit, name):
-    visit(running.url, PAGES[name], **PHONE)
-    visit.last().settle()
+    path, plots = PAGES[name]
+    visit(running.url, path, **PHONE)
+    visit.last().settle(plots)
     assert visit.last().too_wide() == []
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_keyboard_reaches_everything_in_order(running, visit, name):
-    page = visit(running.url, PAGES[name])
-    visit.last().settle()
+    path, plots = PAGES[name]
+    page = visit(running.url, path)
+    visit.last().settle(plots)
     page.keyboard.press("Tab")
     assert page.locator(":focus").inner_text() == "Go to the content"
     page.keyboard.press("Enter")
@@ -641,3 +706,5 @@ def test_the_keyboard_reaches_everything_in_order(running, visit, name):
     stops, missed = visit.last().reached()
     assert missed == []
     assert stops == sorted(stops)
+    assert page.get_by_role("main").count() == 1
+    assert page.locator("html").get_attribute("lang") == "en"
