@@ -29,6 +29,28 @@ TEXTS = Path(__file__).with_name("web_texts.js").read_text("utf-8")
 FOCUSABLE = "a[href], button, input, select, textarea, summary, [tabindex]"
 
 
+class Windows:
+    """A browser, of which each kind of window keeps what it has loaded once.
+
+    Parameters
+    ----------
+    browser
+        As Playwright gives it.
+    """
+
+    def __init__(self, browser):
+        self._browser = browser
+        self._contexts = {}
+
+    def open(self, **options):
+        """Open a window without cookies: its user was never here before."""
+        kind = repr(options)
+        if kind not in self._contexts:
+            self._contexts[kind] = self._browser.new_context(**options)
+        self._contexts[kind].clear_cookies()
+        return self._contexts[kind].new_page()
+
+
 @contextmanager
 def chromium():
     """Start Debian's Chromium; without it the tests are skipped, and fail in CI."""
@@ -46,22 +68,19 @@ class Visitor:
 
     Parameters
     ----------
-    browser
-        That the window belongs to.
+    page
+        The window.
     url
         Of the server.
-    options
-        Of the window: its size, whether it is a phone, which colours its user likes.
     """
 
-    def __init__(self, browser, url, **options):
-        self.url, self.complaints, self.elsewhere = url, [], []
-        self._context = browser.new_context(**options)
-        self.page = self._context.new_page()
+    def __init__(self, page, url):
+        self.page, self.url = page, url
+        self.complaints, self.elsewhere = [], []
         self.page.set_default_timeout(WAIT * 1000)
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self._context.on("request", self._look_where)
+        self.page.on("request", self._look_where)
 
     def go(self, path):
         """Go to a path of the server; it is there once it answers what one does."""
@@ -71,15 +90,16 @@ class Visitor:
         return self.page
 
     def close(self):
-        self._context.close()
+        self.page.close()
 
     def settle(self, plots=0):
         """Wait until so many plots are drawn and nothing is being read any more."""
         self.page.wait_for_function(
             """(least) => {
-              const plots = [...document.querySelectorAll("div[role=img][aria-label]")]
-                .filter((one) => one.checkVisibility());
-              return plots.length >= least && plots.every((one) => one._fullData?.length)
+              const all = document.querySelectorAll("div[role=img][aria-label]");
+              const plots = [...all].filter((one) => one.checkVisibility());
+              return plots.length >= least
+                && plots.every((one) => one._fullData?.length)
                 && !document.body.innerText.includes("being read");
             }""",
             arg=plots,
@@ -91,7 +111,7 @@ class Visitor:
     def _hear(self, message):
         told = message.type in {"error", "warning"}
         if told and SLOW_DRAWING not in message.text:
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} {message.location['url']}")
 
     def _look_where(self, request):
         asked, own = urlsplit(request.url), urlsplit(self.url)

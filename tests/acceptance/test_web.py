@@ -179,13 +179,13 @@ def empty(make_stack, free_port, live):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def windows():
     with BROWSER["chromium"]() as browser:
-        yield browser
+        yield BROWSER["Windows"](browser)
 
 
 @pytest.fixture
-def visit(browser, request):
+def visit(windows, request):
     """Have somebody look at a page: `visit(url, path)`; gives the page.
 
     In the end nothing was complained of in the developer tools, and nobody else was
@@ -194,7 +194,7 @@ def visit(browser, request):
     visitors = []
 
     def visit(url, path, **options):
-        visitors.append(Visitor(browser, url, **options))
+        visitors.append(Visitor(windows.open(**options), url))
         return visitors[-1].go(path)
 
     visit.last = lambda: visitors[-1]
@@ -707,4 +707,4 @@ def test_the_keyboard_reaches_everything_in_order(running, visit, name):
     assert missed == []
     assert stops == sorted(stops)
     assert page.get_by_role("main").count() == 1
-    assert page.locator("html").get_attribute("lang") == "en"
+    assert page.locator("html").get_attribute("lang").startswith("en")
