@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,8 @@ class Stack:
             )
         (data / "quantify-sync.toml").write_text("".join(sources))
         environment = {**os.environ, "QUANTIFY_SYNC_DATA_DIR": str(data)}
-        self._log = (work / "up.log").open("wb")
+        self._told = work / "up.log"
+        self._log = self._told.open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "quantify_sync", "up"],
             env=environment,
@@ -56,6 +58,19 @@ class Stack:
         self._process.send_signal(signal.SIGINT)
         self._process.wait(PATIENCE)
         self._log.close()
+
+    @property
+    def page(self) -> str:
+        """Address of the page."""
+        found = wait_for(
+            lambda: re.search(r"^Page: (\S+)", self._told.read_text(), re.MULTILINE)
+        )
+        return found[1]
+
+    @property
+    def web(self) -> int:
+        """Process that serves the page."""
+        return wait_for(lambda: self._child("quantify_sync web"))
 
     def replica(self, run: Run) -> Path:
         """Wait for a run's replica."""
