@@ -71,7 +71,10 @@ def level(settings: Iterable[InstrumentSetting], path: str = "") -> Level:
 def matching(
     settings: Iterable[InstrumentSetting], text: str
 ) -> tuple[InstrumentSetting, ...]:
-    """Give the settings that have all words of `text` in name, label, value or unit."""
+    """Give the settings that have all words of `text` in name, label, value or unit.
+
+    Of a value counts what `written` shows.
+    """
     words = text.casefold().split()
     return tuple(one for one in settings if _has(words, one))
 
@@ -105,6 +108,8 @@ def written(setting: InstrumentSetting | None) -> str:
     if setting.value is None:
         return "unknown"
     value = setting.value
+    if isinstance(value, list):
+        value = value[:VALUE_CHARACTERS]  # each takes one at least
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     if len(text) > VALUE_CHARACTERS:
         text = f"{text[:VALUE_CHARACTERS]} …"

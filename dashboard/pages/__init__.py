@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dashboard.house import House
 
 
-def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
+def add_pages(app: FastAPI, house: House) -> None:
     """Add all pages to an application.
 
     Parameters
@@ -24,8 +24,6 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
         The application.
     house
         What they share.
-    secret
-        That the browser's cookie with its preferences is signed with.
     """
     now.add_page(Overview(house.settings, house.hub), house.hub)
     datasets.add_page(house)
@@ -38,6 +36,4 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
         title="quantify-sync",
         dark=None,
         language="en-GB",
-        storage_secret=secret,
-        session_middleware_kwargs={"same_site": "strict"},
     )

@@ -8,9 +8,10 @@ from urllib.parse import quote
 from fastapi import Request  # noqa: TC002 - NiceGUI evaluates annotations
 from nicegui import html, run, ui
 
+from dashboard.pages import compare
 from dashboard.pages.code import code
 from dashboard.pages.frame import PATIENCE, frame, heading, section, text
-from dashboard.pages.live import Live
+from dashboard.pages.live import STORED, Live
 from dashboard.pages.notes import Notes
 from dashboard.pages.retry import retry_button
 from dashboard.pages.settings import InstrumentSettings
@@ -19,7 +20,7 @@ from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
 from quantify_sync.output import file_size
 from shared.catalogue.notes import NOTED
-from shared.catalogue.records import FileRole, FileStatus, State
+from shared.catalogue.records import FileRole, FileStatus
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from shared.catalogue.records import DatasetRecord, FileRecord
 
 PICTURES = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".webp")
+FILES = 500
+"""Files that are listed; the rest is counted."""
 
 
 class _Missing(NamedTuple):
@@ -68,10 +71,10 @@ def add_page(house: House) -> None:
                 _missing(house, source, tuid, found)
                 return
             _head(found)
-            if found.state is State.LIVE:
-                Live(house, source, tuid)
-            else:
+            if found.state in STORED:
                 Stored(house.opened, found, y, part)
+            else:
+                Live(house, source, tuid)
             _pictures(found)
             history = ui.refreshable(_history)
             by = request.state.user
@@ -100,6 +103,7 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
 
 def _head(record: DatasetRecord) -> None:
     heading(record.name or record.alt_uid)
+    called = f"{record.source}/{record.alt_uid}"
     told = [
         record.alt_uid,
         record.set_up,
@@ -112,6 +116,7 @@ def _head(record: DatasetRecord) -> None:
     with ui.row().classes("gap-2"):
         for tag in record.tags:
             ui.link(tag, f"/datasets?tag={quote(tag, safe='')}").classes("badge calm")
+    ui.link("Compare its curves with others'", compare.address([called]))
     if record.attributes:
         with html.details():
             text("summary", f"Attributes: {len(record.attributes)}")
@@ -172,7 +177,7 @@ def _files(record: DatasetRecord) -> None:
         with html.tr():
             for title in ("File", "Size", "SHA-256"):
                 text("th", title).props("scope=col")
-        for file in record.files:
+        for file in record.files[:FILES]:
             with html.tr():
                 with html.td():
                     link = ui.link(file.path, _address(record, file))
@@ -181,6 +186,9 @@ def _files(record: DatasetRecord) -> None:
                 text("td", file_size(file.size)).classes("number")
                 with html.td():
                     text("code", file.sha256)
+        if (more := len(record.files) - FILES) > 0:
+            with html.tr():
+                text("td", f"… and {more:,} more: 'quantify-sync get' gives them all")
 
 
 def _marks(file: FileRecord) -> str:

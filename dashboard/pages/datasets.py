@@ -109,13 +109,16 @@ def add_page(house: House) -> None:
             if found is None or isinstance(found, str):
                 told = ui.label(found or "The server ends.").props("role=alert")
                 told.classes("badge bad whitespace-normal")
-            elif found.total:
+            elif found.datasets:
                 Listing(house.hub, found, lambda: find(asked))
                 _pages(asked, found)
             elif asked == Question():
                 teach("Nothing is stored yet.", "quantify-sync up ~/quantify-data")
             else:
-                ui.label("No dataset is like that.").classes("text-lg")
+                few = f"Only {found.total:,} datasets are like that."
+                ui.label(few if found.total else "No dataset is like that.").classes(
+                    "text-lg"
+                )
                 ui.link("Show all datasets", Question().address)
 
 

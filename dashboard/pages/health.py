@@ -67,6 +67,7 @@ class _View:
         self._troubles = _Part()
         self._failures = Failures(house)
         self._services = _Part()
+        ui.link("The HTTP API, for programs", "/api/v1/docs")
         if flower := house.settings.web.flower:
             ui.link("Flower: workers and their tasks", flower, new_tab=True)
         self._sources = {source.name: _Part() for source in house.settings.sources}

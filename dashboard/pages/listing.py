@@ -9,6 +9,7 @@ from nicegui import html, run, ui
 
 from dashboard.pages import compare
 from dashboard.pages.frame import text
+from dashboard.pages.live import STORED
 from dashboard.pages.running import counted, keep_looking
 from shared.catalogue.records import State
 
@@ -134,7 +135,7 @@ class _Row:
     @property
     def unsettled(self) -> bool:
         """Whether it is still measured, or on its way into the store."""
-        return self._summary.state not in {State.SYNCED, State.FAILED}
+        return self._summary.state not in STORED
 
     def show(self, summary: DatasetSummary) -> None:
         """Show what the catalogue says."""

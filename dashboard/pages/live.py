@@ -1,4 +1,4 @@
-"""A running measurement on its own page: it grows as its card does."""
+"""A measurement that is not stored yet, on its own page: it grows as its card does."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ LOOK = 1.0
 """Seconds between two looks how far it is, or whether it is stored."""
 PATIENCE = 5
 """Looks after which it is told that nobody follows it here."""
-_STORED = {State.SYNCED, State.FAILED}
+STORED = frozenset({State.SYNCED, State.FAILED})
+"""States in which a dataset is not on its way any more."""
 
 
 class Live:
-    """The plot of a run; once it is stored, the page is shown anew.
+    """The plot of a run; once that is stored, the page is shown anew.
 
     Parameters
     ----------
@@ -88,6 +89,6 @@ class Live:
     def _is_stored(self) -> bool:
         source, tuid = self._key
         try:
-            return find_record(self._house.place, tuid, source=source).state in _STORED
+            return find_record(self._house.place, tuid, source=source).state in STORED
         except QuantifySyncError:
             return False  # not yet, or the catalogue is away

@@ -130,13 +130,15 @@ class InstrumentSettings:
     def _find(self, words: str) -> _Found | str:
         try:
             here = self._house.instruments.get(self._record)
-            there = self._house.instruments.get(self._other or self._record)
+            other = self._other
+            there = here if other is None else self._house.instruments.get(other)
         except QuantifySyncError as error:
             return str(error)
+        differing = () if there is here else differences(here, there)
         return _Found(
             len(here),
             tree.matching(here, words),
-            tree.matching_differences(differences(here, there), words),
+            tree.matching_differences(differing, words),
         )
 
     async def _compare(self) -> None:

@@ -93,7 +93,9 @@ def visit(settings, monkeypatch):
             inner.router.lifespan_context(inner),
             httpx.AsyncClient(transport=transport, base_url=f"http://{HERE}") as asked,
         ):
-            await what(User(asked))
+            looked = asyncio.ensure_future(what(User(asked)))
+            await asyncio.wait([looked])  # NiceGUI's timers end only if nothing fails
+        await looked
 
     def visit(what, changed=settings):
         with nicegui_reset_globals():

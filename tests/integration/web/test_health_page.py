@@ -16,7 +16,8 @@ def fail(redis):
     """Have a dataset refused that the catalogue does not know."""
 
     def fail(tuid, error):
-        answers.fail(redis, "fridge", tuid, fingerprint="f", worker="", error=error)
+        worker = answers.read_mark(redis).worker
+        answers.fail(redis, "fridge", tuid, fingerprint="f", worker=worker, error=error)
 
     return fail
 

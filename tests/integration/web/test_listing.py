@@ -126,7 +126,7 @@ def test_what_the_address_holds_is_chosen_and_an_order_has_no_any(visit):
         ("sort=smell", "Nothing is sorted by 'smell'"),
         ("state=gone", "There is no state 'gone'"),
         ("since=soonish", "soonish"),
-        ("page=99999999999999999999", "No dataset is like that."),
+        ("page=99999999999999999999", "Only 8 datasets are like that."),
         ("page=first", "grid_2d"),
     ],
 )
