@@ -3,11 +3,27 @@
 // All plots of a page share one stream of server-sent events: a browser opens no more
 // than six connections to a host.
 
+const FRAME = 30; // ms in which plots are drawn, before the browser does what else waits
+
 let stream = null;
 let streamed = "";
 let pending = 0;
 const plots = new Map(); // curve -> set of components
 const latest = new Map(); // curve -> what was told last: a run at rest tells it once
+
+const due = new Set(); // plots of which something newer is known than is drawn
+
+// Draws what is due, once a frame: who draws more slowly than it is told shows the
+// newest state, and no queue grows. A tab that nobody sees has no frames.
+function drawDue() {
+  const began = performance.now();
+  for (const plot of due) {
+    due.delete(plot);
+    plot.draw();
+    if (performance.now() - began > FRAME) break;
+  }
+  if (due.size) requestAnimationFrame(drawDue);
+}
 
 function reopen() {
   clearTimeout(pending);
@@ -75,6 +91,7 @@ export default {
     this.observer?.disconnect();
     this.modes?.disconnect();
     unsubscribe(this.curve, this);
+    due.delete(this);
     this.Plotly?.purge(this.$el);
   },
   watch: {
@@ -91,11 +108,17 @@ export default {
       layout.font = { ...layout.font, color: ink(document.body) };
       this.Plotly.react(this.$el, this.options.data, layout, this.options.config);
       if (!this.heard) this.hear();
-      if (this.told) this.grow(this.told); // a new figure is without its values
+      if (this.told) this.draw(); // a new figure is without its values
     },
     grow(told) {
       this.told = told;
       if (!this.Plotly) return; // `mounted` draws it
+      if (!due.size) requestAnimationFrame(drawDue);
+      due.add(this);
+    },
+    draw() {
+      const told = this.told;
+      if (!told) return; // it shows another curve by now
       const data = [{ ...this.options.data[0], ...told.trace }];
       const heat = "z" in told.trace;
       data[0].type = heat ? "heatmap" : "scatter";
