@@ -9,9 +9,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.error import URLError
+from urllib.request import urlopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +63,8 @@ class Stack:
 
     @property
     def page(self) -> str:
-        """Address of the page."""
-        found = wait_for(
-            lambda: re.search(r"^Page: (\S+)", self._told.read_text(), re.MULTILINE)
-        )
-        return found[1]
+        """Address of the page, once it answers."""
+        return page_of(self._told)
 
     @property
     def web(self) -> int:
@@ -104,6 +103,20 @@ def running(*, set_ups: int = 1) -> Iterator[tuple[Stack, Path]]:
             yield stack, Path(folder)
         finally:
             stack.stop()
+
+
+def page_of(told: Path) -> str:
+    """Wait for the page that `up` or `demo` tells of; its address."""
+    pattern = re.compile(r"^Page: (\S+)", re.MULTILINE)
+    url = wait_for(lambda: pattern.search(told.read_text()))[1]
+
+    def answers() -> bool:
+        with suppress(URLError), urlopen(f"{url}/alive"):
+            return True
+        return False
+
+    wait_for(answers)
+    return url
 
 
 def wait_for(condition: Callable[[], T | None]) -> T:
