@@ -28,10 +28,10 @@ WIDE = {"width": 1200, "height": 760}
 PHONE = {"width": 390, "height": 760}
 GROWN = 250  # points of the running measurement from which on it can be recognised
 WAIT = 60_000  # ms
-DRAWN = """() => {
+DRAWN = """(least) => {
   const all = [...document.querySelectorAll("div[role=img][aria-label]")];
   const plots = all.filter((one) => one.checkVisibility());
-  return plots.every((one) => one._fullData?.length)
+  return plots.length >= least && plots.every((one) => one._fullData?.length)
     && !document.body.innerText.includes("being read");
 }"""
 ROOM = """(plot, [x, y]) => {
@@ -60,13 +60,13 @@ def demo() -> Iterator[str]:
             process.wait(PATIENCE)
 
 
-def look(context: BrowserContext, url: str) -> Page:
-    """Open a page and wait until all is drawn."""
+def look(context: BrowserContext, url: str, *, plots: int = 0) -> Page:
+    """Open a page and wait until so many plots are drawn, and all that are there."""
     page = context.new_page()
     page.set_default_timeout(WAIT)
     page.goto(url)
     page.get_by_role("heading", level=1).wait_for()
-    page.wait_for_function(DRAWN)
+    page.wait_for_function(DRAWN, arg=plots)
     return page
 
 
@@ -103,22 +103,19 @@ def take(wide: BrowserContext, phone: BrowserContext, url: str) -> None:
     }
     keep(page, "datasets")
     for context, name in ((wide, "now"), (phone, "phone")):
-        page = look(context, url)
+        page = look(context, url, plots=1)
         grown(page)
         keep(page, name)
-    page = look(wide, url + links["Chevron"])
+    page = look(wide, url + links["Chevron"], plots=1)
     plot = page.get_by_test_id("plot")
     page.mouse.move(*plot.evaluate(ROOM, [0.3, 0.5]), steps=3)
-    page.get_by_label("Line cut upwards").wait_for()
-    page.wait_for_function(DRAWN)
+    page.wait_for_function(DRAWN, arg=3)  # the map and its two cuts
     keep(page, "dataset")
-    page = look(wide, url + links["Resonator"])
+    page = look(wide, url + links["Resonator"], plots=1)
     page.get_by_test_id("settings").scroll_into_view_if_needed()
     keep(page, "settings")
     interrupted = links["T1 (interrupted)"].rpartition("/")[2]
-    page = look(wide, f"{url}/compare?d={rabi},{interrupted}")
-    page.get_by_test_id("compared").wait_for()
-    page.wait_for_function(DRAWN)
+    page = look(wide, f"{url}/compare?d={rabi},{interrupted}", plots=1)
     keep(page, "compare")
     page = look(wide, f"{url}/health")
     page.get_by_text("Heartbeat").first.wait_for()
