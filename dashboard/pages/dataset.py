@@ -16,6 +16,7 @@ from dashboard.pages.notes import Notes
 from dashboard.pages.retry import retry_button
 from dashboard.pages.settings import InstrumentSettings
 from dashboard.pages.stored import Stored
+from dashboard.pages.table import table
 from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
 from quantify_sync.output import file_size
@@ -120,11 +121,7 @@ def _head(record: DatasetRecord) -> None:
     if record.attributes:
         with html.details():
             text("summary", f"Attributes: {len(record.attributes)}")
-            with html.table().classes("settings"):
-                for name, value in record.attributes.items():
-                    with html.tr():
-                        text("th", name).props("scope=row")
-                        text("td", str(value))
+            table((name, str(value)) for name, value in record.attributes.items())
     if record.error:
         ui.label(record.error).classes("badge bad")
     for defect in record.defects:
