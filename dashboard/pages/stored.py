@@ -134,7 +134,7 @@ class Stored:
             # The browser's own: Quasar's has no name where it has the focus.
             slider = html.input_(type="range", min=0, max=dataset.sizes[dim] - 1)
         slider.classes("min-w-32 grow")
-        slider.props["value"] = at
+        slider.props["^value"] = at  # as HTML has it: where it is at first
         slider.props["aria-label"] = f"Position along {dim}"
 
         def move(event: GenericEventArguments) -> None:
