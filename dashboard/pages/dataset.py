@@ -111,7 +111,7 @@ def _head(record: DatasetRecord) -> None:
         f"{record.collected:%d %B %Y, %H:%M:%S}",
         f"{record.state}" + (f", {record.ended}" if record.ended else ""),
     ]
-    if record.points is not None:
+    if record.points is not None and record.state in STORED:
         told.append(f"{record.filled or 0:,} of {record.points:,} points")
     ui.label(" · ".join(told)).classes("quiet").props('data-testid="facts"')
     with ui.row().classes("gap-2"):
@@ -155,13 +155,12 @@ def _pictures(record: DatasetRecord) -> None:
 
 
 def _python(record: DatasetRecord) -> None:
-    lines = (
-        "import quantify_sync\n"
-        f'dataset = quantify_sync.open_dataset("{record.alt_uid}", '
-        f'source="{record.source}")'
-    )
+    called = f'"{record.alt_uid}", source="{record.source}"'
+    line = f"dataset = quantify_sync.open_dataset({called})"
+    if record.state not in STORED:
+        line = f"dataset = quantify_sync.open_live({called}).dataset"
     with section("Open it in Python"):
-        code(lines, what="the two lines")
+        code(f"import quantify_sync\n{line}", what="the two lines")
 
 
 def _files(record: DatasetRecord) -> None:
