@@ -34,6 +34,7 @@ def add_pages(app: FastAPI, house: House) -> None:
     ui.run_with(
         app,
         title="quantify-sync",
+        favicon="📈",
         dark=None,
         language="en-GB",
     )

@@ -16,6 +16,7 @@ from dashboard.pages.notes import Notes
 from dashboard.pages.retry import retry_button
 from dashboard.pages.settings import InstrumentSettings
 from dashboard.pages.stored import Stored
+from dashboard.pages.table import table
 from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
 from quantify_sync.output import file_size
@@ -110,7 +111,7 @@ def _head(record: DatasetRecord) -> None:
         f"{record.collected:%d %B %Y, %H:%M:%S}",
         f"{record.state}" + (f", {record.ended}" if record.ended else ""),
     ]
-    if record.points is not None:
+    if record.points is not None and record.state in STORED:
         told.append(f"{record.filled or 0:,} of {record.points:,} points")
     ui.label(" · ".join(told)).classes("quiet").props('data-testid="facts"')
     with ui.row().classes("gap-2"):
@@ -120,11 +121,7 @@ def _head(record: DatasetRecord) -> None:
     if record.attributes:
         with html.details():
             text("summary", f"Attributes: {len(record.attributes)}")
-            with html.table().classes("settings"):
-                for name, value in record.attributes.items():
-                    with html.tr():
-                        text("th", name).props("scope=row")
-                        text("td", str(value))
+            table((name, str(value)) for name, value in record.attributes.items())
     if record.error:
         ui.label(record.error).classes("badge bad whitespace-normal")
     for defect in record.defects:
@@ -159,13 +156,12 @@ def _pictures(record: DatasetRecord) -> None:
 
 
 def _python(record: DatasetRecord) -> None:
-    lines = (
-        "import quantify_sync\n"
-        f'dataset = quantify_sync.open_dataset("{record.alt_uid}", '
-        f'source="{record.source}")'
-    )
+    called = f'"{record.alt_uid}", source="{record.source}"'
+    line = f"dataset = quantify_sync.open_dataset({called})"
+    if record.state not in STORED:
+        line = f"dataset = quantify_sync.open_live({called}).dataset"
     with section("Open it in Python"):
-        code(lines, what="the two lines")
+        code(f"import quantify_sync\n{line}", what="the two lines")
 
 
 def _files(record: DatasetRecord) -> None:

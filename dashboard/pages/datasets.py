@@ -147,7 +147,8 @@ def _field(name: str, label: str, value: str) -> None:
         ui.label(label)
         box = ui.element("input").classes("sheet p-2")
         box.props["name"] = name
-        box.props["value"] = value
+        # As HTML has it, what it holds at first: what is typed is not taken back.
+        box.props["^value"] = value
 
 
 def _choice(name: str, label: str, value: str, options: Mapping[str, str]) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from nicegui import html, ui
 from nicegui.elements.mixins.text_element import TextElement
 
+from dashboard.access import COOKIE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,6 +69,9 @@ def frame(title: str) -> Iterator[None]:
                 if name == title:
                     link.props('aria-current="page"')
         ui.space()
+        if COOKIE in ui.context.client.request.cookies:  # came in by a token
+            with html.form(action="/logout", method="post"):
+                text("button", "Log out").classes("action").props("type=submit")
         mode = ui.button(icon="contrast")
         mode.props('flat round dense color=none aria-label="Light or dark"')
         # Only the browser knows what mode it shows while nobody has chosen.

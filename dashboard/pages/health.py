@@ -9,7 +9,7 @@ from nicegui import run, ui
 
 from dashboard.pages.code import teach
 from dashboard.pages.failures import Failures
-from dashboard.pages.frame import frame, heading, section
+from dashboard.pages.frame import PATIENCE, frame, heading, section
 from quantify_sync.output import duration
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ REFRESH = 5.0
 def add_page(house: House) -> None:
     """Add the page to the application."""
 
-    @ui.page("/health")
+    @ui.page("/health", response_timeout=PATIENCE)
     async def health() -> None:
         with frame("Health"):
             heading("Health")

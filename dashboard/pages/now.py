@@ -10,7 +10,7 @@ from nicegui import run, ui
 
 from dashboard.cards import Badge
 from dashboard.pages.code import code
-from dashboard.pages.frame import frame, heading, layout
+from dashboard.pages.frame import PATIENCE, frame, heading, layout
 from dashboard.pages.plot import Plot
 from dashboard.pages.running import keep_looking, numbers
 from quantify_sync.output import duration
@@ -36,7 +36,7 @@ LOOKS = {
 def add_page(overview: Overview, hub: Hub) -> None:
     """Add the page to the application."""
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PATIENCE)
     async def now() -> None:
         with frame("Now"):
             heading("What runs now")

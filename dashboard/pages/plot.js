@@ -31,7 +31,8 @@ function reopen() {
   pending = setTimeout(() => {
     const curves = [...plots.keys()].sort();
     const wanted = curves.map((curve) => `curve=${encodeURIComponent(curve)}`).join("&");
-    if (wanted === streamed) return;
+    if (wanted === streamed) return; // what comes back at once is still in `latest`
+    for (const curve of latest.keys()) if (!plots.has(curve)) latest.delete(curve);
     stream?.close();
     stream = null;
     streamed = wanted;
@@ -57,10 +58,7 @@ function unsubscribe(curve, plot) {
   const those = plots.get(curve);
   if (!those) return;
   those.delete(plot);
-  if (!those.size) {
-    plots.delete(curve);
-    latest.delete(curve);
-  }
+  if (!those.size) plots.delete(curve);
   reopen();
 }
 

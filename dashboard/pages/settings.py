@@ -10,6 +10,7 @@ from nicegui import html, run, ui
 from dashboard import tree
 from dashboard.other import PREVIOUS, call, find_other
 from dashboard.pages.frame import section, text
+from dashboard.pages.table import table
 from quantify_sync.instruments import differences
 from shared.errors import QuantifySyncError
 
@@ -178,7 +179,7 @@ class InstrumentSettings:
         for name in list(below.branches)[:ROWS]:
             self._branch(settings, f"{path}.{name}" if path else name, opened=opened)
         if below.settings:
-            _table(below.settings[:ROWS])
+            table(_row(setting) for setting in below.settings[:ROWS])
         if more := sum(max(0, len(part) - ROWS) for part in below):
             ui.label(f"… and {more:,} more: look for them by words").classes("quiet")
 
@@ -216,16 +217,10 @@ def _counted(found: _Found, shown: int, words: str) -> str:
     return told
 
 
-def _table(settings: Sequence[InstrumentSetting]) -> None:
-    with html.table().classes("settings"):
-        for setting in settings:
-            name = setting.name.rpartition(".")[2]
-            with html.tr():
-                text("th", name).props("scope=row")
-                value = text("td", tree.written(setting))
-                text("td", setting.label if setting.label != name else "")
-            if setting.at:
-                value.props["title"] = f"set {setting.at}"
+def _row(setting: InstrumentSetting) -> tuple[str, ...]:
+    name = setting.name.rpartition(".")[2]
+    label = setting.label if setting.label != name else ""
+    return name, tree.written(setting), label, setting.at and f"set {setting.at}"
 
 
 def _differences(other: DatasetRecord, differing: Sequence[Difference]) -> None:
@@ -237,15 +232,12 @@ def _differences(other: DatasetRecord, differing: Sequence[Difference]) -> None:
         )
     if not differing:
         return
-    with html.table().classes("settings"):
-        with html.tr():
-            for title in ("Setting", "Here", "There", "What"):
-                text("th", title).props("scope=col")
-        for one in differing[:ROWS]:
-            with html.tr():
-                text("th", one.name).props("scope=row")
-                text("td", tree.written(one.one))
-                text("td", tree.written(one.other))
-                text("td", tree.change(one))
+    table(
+        (
+            (one.name, tree.written(one.one), tree.written(one.other), tree.change(one))
+            for one in differing[:ROWS]
+        ),
+        head=("Setting", "Here", "There", "What"),
+    )
     if (more := len(differing) - ROWS) > 0:
         ui.label(f"… and {more:,} more: look for them by words").classes("quiet")

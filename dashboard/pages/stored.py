@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nicegui import run, ui
+from nicegui import html, run, ui
 
 from dashboard.pages.cuts import LineCuts
 from dashboard.pages.frame import layout, section
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from dashboard.opened import OpenedDatasets
     from dashboard.plots import Curve
     from shared.catalogue.records import DatasetRecord
+
+MOVED = 0.1
+"""Seconds between two plots while a slider moves."""
 
 
 class Stored:
@@ -128,22 +131,23 @@ class Stored:
         at = self._view.cuts.get(dim, 0)
         with ui.row().classes("items-center gap-2 grow"):
             told = ui.label(place(dataset, dim, at)).classes("quiet")
+            # The browser's own: Quasar's has no name where it has the focus.
+            slider = html.input_(type="range", min=0, max=dataset.sizes[dim] - 1)
+        slider.classes("min-w-32 grow")
+        slider.props["^value"] = at  # as HTML has it: where it is at first
+        slider.props["aria-label"] = f"Position along {dim}"
 
-            def move(index: int) -> None:
-                told.set_text(place(dataset, dim, index))
-                cuts = {**self._view.cuts, dim: index}
-                self._view = self._view._replace(cuts=cuts, x=None, y=None)
-                self._draw()
-                if self._is_map:
-                    self._cuts.show(dataset, self._view)
+        def move(event: GenericEventArguments) -> None:
+            index = int(event.args)
+            told.set_text(place(dataset, dim, index))
+            cuts = {**self._view.cuts, dim: index}
+            self._view = self._view._replace(cuts=cuts, x=None, y=None)
+            self._draw()
+            if self._is_map:
+                self._cuts.show(dataset, self._view)
 
-            slider = ui.slider(
-                min=0,
-                max=dataset.sizes[dim] - 1,
-                value=at,
-                on_change=lambda event: move(int(event.value)),
-            ).classes("min-w-32 grow")
-            slider.props["aria-label"] = f"Position along {dim}"
+        emit = "(event) => emit(Number(event.target.value))"
+        slider.on("input", move, throttle=MOVED, js_handler=emit)
 
     def _draw(self) -> None:
         if self._dataset is not None:

@@ -7,9 +7,11 @@ from urllib.parse import unquote
 
 import pytest
 from nicegui import html, ui
+from nicegui.elements.mixins.text_element import TextElement
 
 from dashboard.hub import Hub, Run
 from dashboard.pages.plot import Plot
+from quantify_sync import client as notebook
 from quantify_sync.finding import find_record
 from shared.catalogue.records import State
 from workers.live.status import Status
@@ -58,14 +60,36 @@ def test_a_slider_moves_through_each_dimension_beyond_two(visit):
     async def look(user):
         await user.open(f"/datasets/fridge/{THREE}")
         await user.should_see("Freq (Hz) = 0", retries=100)
-        (slider,) = user.find(kind=ui.slider).elements
         heat = min(user.find(kind=Plot).elements, key=lambda plot: plot.id)
         before = heat.props["options"]["data"][0]["z"]
-        slider.set_value(1)
+        user.find(kind=html.input_).trigger("input", args=1)
         await user.should_see("Freq (Hz) = 0.25")
         assert heat.props["options"]["data"][0]["z"] != before
 
     visit(look)
+
+
+def test_the_two_lines_that_are_shown_open_the_dataset(visit, settings, monkeypatch):
+    opened = []
+
+    def open_dataset(tuid, *, source):
+        opened.append(notebook.open_dataset(tuid, source=source, settings=settings))
+
+    monkeypatch.setattr("quantify_sync.open_dataset", open_dataset)
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{GRID}")
+        (lines,) = [
+            shown.text
+            for shown in user.find(kind=TextElement).elements
+            if shown.tag == "pre"
+        ]
+        assert len(lines.splitlines()) == 2
+        exec(lines, {})
+
+    visit(look)
+    (dataset,) = opened
+    assert dataset.attrs["tuid"] == GRID
 
 
 def test_files_have_size_checksum_and_download(visit, quantify_directory):
@@ -135,6 +159,7 @@ def test_a_running_dataset_tells_how_far_it_is_and_is_shown_anew_when_stored(
     async def look(user):
         await user.open(f"/datasets/fridge/{GRID}")
         await user.should_see("No live worker of this machine follows it", retries=100)
+        await user.should_see("quantify_sync.open_live(")
         running(40)
         await user.should_see("40 of 77 points · 2 a second · 18 s left", retries=100)
         (plot,) = user.find(kind=Plot).elements
@@ -145,5 +170,6 @@ def test_a_running_dataset_tells_how_far_it_is_and_is_shown_anew_when_stored(
         state[0] = State.SYNCED
         await user.should_see("The cuts follow the cursor", retries=100)
         await user.should_not_see("Running now")
+        await user.should_see("84 of 84 points")
 
     visit(look)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from nicegui import ui
 
+from dashboard.access import COOKIE
 from dashboard.pages.frame import MODE
 from quantify_sync import client as notebook
 from shared.errors import CatalogueUnavailableError
@@ -115,5 +116,16 @@ def test_light_or_dark_is_chosen_once_for_all_pages(visit):
         user.http_client.cookies.set(MODE, "dark")  # as the browser does then
         await user.open("/datasets")
         assert mode() is True
+
+    visit(look)
+
+
+def test_who_came_in_by_a_token_may_log_out(visit):
+    async def look(user):
+        await user.open("/compare")
+        await user.should_not_see("Log out")
+        user.http_client.cookies.set(COOKIE, "of a session")
+        await user.open("/compare")
+        await user.should_see("Log out")
 
     visit(look)
