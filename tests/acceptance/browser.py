@@ -105,8 +105,8 @@ class Visitor:
             arg=plots,
         )
 
-    def picture(self, name):
-        self.page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=True)
+    def picture(self, name, *, whole=False):
+        self.page.screenshot(path=ARTEFACTS / f"{name}.png", full_page=whole)
 
     def _hear(self, message):
         told = message.type in {"error", "warning"}

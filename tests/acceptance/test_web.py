@@ -201,8 +201,9 @@ def visit(windows, request):
     visit.expected = ()
     yield visit
     name = re.sub(r"\W+", "-", request.node.name.removeprefix("test_")).strip("-")
+    whole = name.startswith("every")  # the others need not take the time
     for number, visitor in enumerate(visitors):
-        visitor.picture(f"web-{name}" + (f"-{number}" if number else ""))
+        visitor.picture(f"web-{name}" + (f"-{number}" if number else ""), whole=whole)
         visitor.close()
     told = [text for v in visitors for text in v.complaints]
     assert [t for t in told if not any(e in t for e in visit.expected)] == []
@@ -236,7 +237,7 @@ def shows(live, plot, condition):
 
 
 def measured(values):
-    return [value for value in values if value is not None and not isnan(value)]
+    return [v for v in values or () if v is not None and not isnan(v)]
 
 
 def card(page, source):
@@ -435,7 +436,7 @@ def test_a_third_dimension_has_a_slider(running, visit, live):
     shown(plot)
     shows(live, plot, lambda found: np.allclose(np.transpose(found[0]["z"]), values[0]))
     slider = page.get_by_role("slider", name="Position along x0")
-    slider.locator("[tabindex='0']").focus()
+    slider.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     shows(live, plot, lambda found: np.allclose(np.transpose(found[0]["z"]), values[2]))
@@ -640,6 +641,8 @@ def test_nobody_sees_anything_without_a_token(empty, visit):
     page.wait_for_url("**/datasets?q=secret")
     (cookie,) = [c for c in page.context.cookies() if c["name"] == "quantify_sync"]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_role("heading", name="Log in").wait_for()
 
 
 @pytest.mark.parametrize("name", TAUGHT)
