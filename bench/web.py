@@ -15,7 +15,8 @@ latency  from a replica's flush (the moment in its status record) to the painted
          that are read and not drawn. Where there are the processors for it, all ten
          are then drawn here as well; else it is told how many that would take.
 first    from the question to the painted page and to its plots, nothing kept of
-         earlier visits; then a dataset of a million points
+         earlier visits; then a dataset of a million points, beside one of a hundred:
+         most of either is the browser that reads plotly.js
 memory   of the server, with 50 open pages of a browser, which do not draw what they
          are told: their streams are read beside them
 """
@@ -56,7 +57,7 @@ LATE = 200.0  # ms, of 95 % of the changes
 OTHERS = 4  # cores that are left to the stack and the writers
 FIRST = 1000.0  # ms
 VISITS = 10
-MILLION = 1_000_000
+MILLION, FEW = 1_000_000, 100  # points
 MILLION_LATE = 1000.0  # ms
 MANY_PAGES = 50
 MANY_RUNS = 2
@@ -222,7 +223,8 @@ def show(what: str, times: list[float]) -> None:
 def first(goals: Goals) -> None:
     """Tell how soon the page is there for who was never here, and a big dataset."""
     with running(set_ups=2) as (stack, _), chromium() as browser:
-        tuid = write_million(stack.roots[1])
+        few = write_stored(stack.roots[1], "20260301-000000-000-abcdef", FEW)
+        tuid = write_stored(stack.roots[1], "20260301-010203-004-abcdef", MILLION)
         runs = begin_one(stack)
 
         def is_there() -> bool:
@@ -245,8 +247,11 @@ def first(goals: Goals) -> None:
         print(f"  a million points, first time: {visit(browser, address, plot):.0f} ms")
         new = [visit(browser, address, plot) for _ in range(VISITS)]
         show("a million points, for who was never here", new)
+        beside = f"{stack.page}/datasets/{SOURCE}1/{few}"
         with browser.new_context() as context:
             visit_in(context, address, plot)
+            small = [visit_in(context, beside, plot) for _ in range(VISITS)]
+            show(f"{FEW} points, for who was here before", small)
             again = [visit_in(context, address, plot) for _ in range(VISITS)]
         show("a million points, for who was here before", again)
         late = statistics.median(again)
@@ -287,17 +292,16 @@ def visit_text(browser: Browser, url: str) -> str:
         return page.content()
 
 
-def write_million(root: Path) -> str:
-    """Write a stored dataset of a million points; its TUID."""
-    tuid = "20260301-010203-004-abcdef"
-    container = root / tuid[:8] / f"{tuid}-million"
+def write_stored(root: Path, tuid: str, points: int) -> str:
+    """Write a stored dataset of so many points; give its TUID back."""
+    container = root / tuid[:8] / f"{tuid}-stored"
     container.mkdir(parents=True)
-    x = np.linspace(0, 1, MILLION)
-    noise = np.random.default_rng(1).normal(0, 0.1, MILLION)
+    x = np.linspace(0, 1, points)
+    noise = np.random.default_rng(1).normal(0, 0.1, points)
     xr.Dataset(
         {"y0": ("dim_0", np.sin(40 * x) + noise, {"long_name": "Y", "units": "V"})},
         {"x0": ("dim_0", x, {"long_name": "X", "units": "s"})},
-        {"tuid": tuid, "name": "million"},
+        {"tuid": tuid, "name": "stored"},
     ).to_netcdf(container / "dataset.hdf5", engine="h5netcdf", invalid_netcdf=True)
     return tuid
 
