@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.error import URLError
+from urllib.request import urlopen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +43,8 @@ class Stack:
             )
         (data / "quantify-sync.toml").write_text("".join(sources))
         environment = {**os.environ, "QUANTIFY_SYNC_DATA_DIR": str(data)}
-        self._log = (work / "up.log").open("wb")
+        self._told = work / "up.log"
+        self._log = self._told.open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "quantify_sync", "up"],
             env=environment,
@@ -56,6 +60,16 @@ class Stack:
         self._process.send_signal(signal.SIGINT)
         self._process.wait(PATIENCE)
         self._log.close()
+
+    @property
+    def page(self) -> str:
+        """Address of the page, once it answers."""
+        return page_of(self._told)
+
+    @property
+    def web(self) -> int:
+        """Process that serves the page."""
+        return wait_for(lambda: self._child("quantify_sync web"))
 
     def replica(self, run: Run) -> Path:
         """Wait for a run's replica."""
@@ -89,6 +103,20 @@ def running(*, set_ups: int = 1) -> Iterator[tuple[Stack, Path]]:
             yield stack, Path(folder)
         finally:
             stack.stop()
+
+
+def page_of(told: Path) -> str:
+    """Wait for the page that `up` or `demo` tells of; its address."""
+    pattern = re.compile(r"^Page: (\S+)", re.MULTILINE)
+    url = wait_for(lambda: pattern.search(told.read_text()))[1]
+
+    def answers() -> bool:
+        with suppress(URLError), urlopen(f"{url}/alive"):
+            return True
+        return False
+
+    wait_for(answers)
+    return url
 
 
 def wait_for(condition: Callable[[], T | None]) -> T:

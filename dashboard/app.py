@@ -97,5 +97,5 @@ def make_app(settings: Settings, *, host: str, pages: bool = True) -> Guard:
     if pages:
         from dashboard.pages import add_pages  # noqa: PLC0415 - NiceGUI is slow to import
 
-        add_pages(app, house, secret=tokens.secret())
+        add_pages(app, house)
     return Guard(app, make_rules(settings.web, host), tokens)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from dashboard.hub import Hub
-from dashboard.opened import OpenedDatasets
+from dashboard.opened import OpenedDatasets, OpenedSettings
 from dashboard.tracks import Tracks
 from quantify_sync.place import Place
 from quantify_sync.status import read_status
-from shared import broker
+from shared import answers, broker
 from shared.errors import BrokerUnavailableError, NotFoundError
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class House:
         The same, for programs that grow a copy.
     opened
         Stored datasets in memory.
+    instruments
+        The instruments' settings of their measurements.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -97,6 +99,7 @@ class House:
         self.hub = Hub(settings)
         self.tracks = Tracks(settings)
         self.opened = OpenedDatasets(settings)
+        self.instruments = OpenedSettings(self.place)
 
     def __enter__(self) -> Self:
         return self
@@ -118,6 +121,16 @@ class House:
             self.place.catalogue.migrate()
         except NotFoundError:
             return  # a worker makes it
+
+    def refusal(self, source: str, tuid: str) -> str:
+        """Tell why a dataset can't be stored; empty where nothing is known of it."""
+        try:
+            with self.place.reaching():
+                redis = self.place.redis
+                failures = answers.read_failures(redis, source) if redis else {}
+        except BrokerUnavailableError:
+            return ""
+        return failures[tuid].error if tuid in failures else ""
 
     def status(self) -> Status:
         """Tell how everything stands; what does not answer is told, not raised."""

@@ -57,9 +57,10 @@ class Run(NamedTuple):
     status
         State, points, rate, time of the last points.
     pace
-        Usual time between two updates, s; None while fewer than two were seen.
+        Usual time between two updates, s, or between two points while fewer updates
+        than two were seen; None while neither is known.
     changed
-        When this server saw the last update, by its monotonic clock, s.
+        When the last update was, by this server's monotonic clock, s.
     variables
         Names and labels of the measured variables that can be drawn.
     """
@@ -100,9 +101,13 @@ class _Watched:
         except FileBusyError:
             return False
         now = time.monotonic()
-        if self.state is not None and state.status.filled > self.state.status.filled:
-            self._gaps.append(now - self.changed)
-        if self.state is None or state.status.updates != self.state.status.updates:
+        if self.state is None:
+            # It may have stood still for long. The live worker's clock is this
+            # machine's, where its replica lies.
+            self.changed = now - max(0.0, time.time() - state.status.updated)
+        elif state.status.updates != self.state.status.updates:
+            if state.status.filled > self.state.status.filled:
+                self._gaps.append(now - self.changed)
             self.changed = now
         self.state, self._told = state, (self.run.replica, state.status)
         self.revision += 1
@@ -118,7 +123,7 @@ class _Watched:
             tuid=self.run.tuid,
             name=run_name(self.state),
             status=self.state.status,
-            pace=statistics.median(self._gaps) if self._gaps else None,
+            pace=self._pace(self.state.status),
             changed=self.changed,
             variables={
                 name: str(variable.attrs.get("long_name") or name)
@@ -126,6 +131,11 @@ class _Watched:
                 if variable.dtype.kind in "iufc"
             },
         )
+
+    def _pace(self, status: Status) -> float | None:
+        if self._gaps:
+            return statistics.median(self._gaps)
+        return 1 / status.rate if status.rate > 0 else None
 
 
 class _Listener:

@@ -7,6 +7,7 @@ from html import escape
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">{head}
+<link rel="icon" href="data:,">
 <title>{title} · quantify-sync</title>
 <style>
 :root {{ color-scheme: light dark; }}

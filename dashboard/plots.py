@@ -125,6 +125,12 @@ def is_map(dataset: xr.Dataset, curve: Curve) -> bool:
     return len(curve.dims) > 1 and len(dataset[curve.name].shape) > 1
 
 
+def place(dataset: xr.Dataset, dim: str, index: int) -> str:
+    """Tell where along a dimension an index is: "Flux (A) = 0.5"."""
+    name, values = _axis(dataset, dim)
+    return f"{name} = {values[index]:.6g}"
+
+
 def figure(dataset: xr.Dataset, view: View) -> dict[str, Any]:
     """Draw a view of a dataset.
 
@@ -179,14 +185,15 @@ def line_traces(
 
 
 def line_cuts(
-    dataset: xr.Dataset, view: View, *, at: tuple[float, float]
+    dataset: xr.Dataset, view: View, *, at: tuple[float, float] | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Cut a heat map along both of its axes.
 
     Parameters
     ----------
     at
-        Where, in the coordinates of the axes to the right and upwards.
+        Where, in the coordinates of the axes to the right and upwards; None for the
+        middle.
 
     Returns
     -------
@@ -195,8 +202,9 @@ def line_cuts(
     """
     curve = curves(dataset)[view.curve]
     (right, x), (upwards, up), z = _cells(dataset, curve, view)
-    i = int(np.abs(x - at[0]).argmin())
-    j = int(np.abs(up - at[1]).argmin())
+    i, j = len(x) // 2, len(up) // 2
+    if at is not None:
+        i, j = int(np.abs(x - at[0]).argmin()), int(np.abs(up - at[1]).argmin())
     title = _title(curve, view)
     return (
         _cut_figure(x, z[:, j], right, title, f"{upwards} = {up[j]:.6g}"),
@@ -305,7 +313,15 @@ def _map(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
                 "colorbar": {"title": {"text": _title(curve, view), "side": "right"}},
             }
         ],
-        "layout": _axes(right, upwards),
+        "layout": {
+            name: {
+                **axis,
+                "showspikes": True,
+                "spikemode": "across",
+                "spikethickness": 1,
+            }
+            for name, axis in _axes(right, upwards).items()
+        },
     }
 
 

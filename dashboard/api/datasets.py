@@ -14,12 +14,7 @@ from dashboard.problems import RESPONSES
 from dashboard.selection import SelectedVariable, Wish, select
 from quantify_sync import asking
 from quantify_sync.finding import find_record
-from quantify_sync.instruments import (
-    Difference,
-    InstrumentSetting,
-    differences,
-    read_settings,
-)
+from quantify_sync.instruments import Difference, InstrumentSetting, differences
 from quantify_sync.noting import write_note
 from quantify_sync.when import parse_when
 from shared.catalogue.pages import Order, Wanted, find_page
@@ -227,7 +222,7 @@ def make_router(house: House) -> APIRouter:
     def settings(key: Key, source: SourceName = None) -> Settings:
         """Give the instruments' settings when the measurement began."""
         record = find(key, source)
-        return Settings(id=record.id, settings=list(read_settings(house.place, record)))
+        return Settings(id=record.id, settings=list(house.instruments.get(record)))
 
     @router.get("/datasets/{key}/settings/difference")
     def difference(
@@ -239,7 +234,7 @@ def make_router(house: House) -> APIRouter:
     ) -> Differences:
         """Tell what differs between the settings of two datasets."""
         records = find(key, source), find(other, other_source or source)
-        read = [read_settings(house.place, record) for record in records]
+        read = [house.instruments.get(record) for record in records]
         return Differences(
             one=records[0].id,
             other=records[1].id,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nicegui import ui
 
 from dashboard.overview import Overview
-from dashboard.pages import compare, dataset, datasets, health, now
+from dashboard.pages import compare, dataset, datasets, errors, health, now
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dashboard.house import House
 
 
-def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
+def add_pages(app: FastAPI, house: House) -> None:
     """Add all pages to an application.
 
     Parameters
@@ -24,17 +24,17 @@ def add_pages(app: FastAPI, house: House, *, secret: str) -> None:
         The application.
     house
         What they share.
-    secret
-        That the browser's cookie with its preferences is signed with.
     """
     now.add_page(Overview(house.settings, house.hub), house.hub)
     datasets.add_page(house)
     dataset.add_page(house)
     compare.add_page(house.settings, house.opened)
-    health.add_page(house.settings, flower=house.settings.web.flower)
+    health.add_page(house)
+    errors.add_pages()
     ui.run_with(
         app,
         title="quantify-sync",
-        storage_secret=secret,
-        session_middleware_kwargs={"same_site": "strict"},
+        favicon="📈",
+        dark=None,
+        language="en-GB",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlencode
 
-from nicegui import run, ui
+from nicegui import html, run, ui
 
 from dashboard.pages.frame import frame, heading, layout, section
 from dashboard.pages.plot import Plot
@@ -14,6 +14,8 @@ from quantify_sync import client
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import xarray as xr
 
     from dashboard.opened import OpenedDatasets
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST = 8
 """Datasets in one plot: no more colours can be told apart."""
+
+# Above the curves: below them it would lie over the axis's title.
+_LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 class _Found(NamedTuple):
@@ -51,15 +56,22 @@ def add_page(settings: Settings, opened: OpenedDatasets) -> None:
         with frame("Compare"):
             heading("Compare")
             _chooser(names)
-            found = [await run.io_bound(find, name) for name in names[:MOST]]
             if len(names) > MOST:
                 ui.label(f"Only the first {MOST} are shown.").classes("badge warn")
-            for one in found:
-                if one and one.error:
-                    ui.label(one.error).classes("badge bad whitespace-normal")
-            shown = [one for one in found if one and one.dataset is not None]
-            if shown:
-                _Comparison(names, shown, view)
+            body = html.div().classes("page")
+
+        async def show() -> None:
+            found = [await run.io_bound(find, name) for name in names[:MOST]]
+            with body:
+                for one in found:
+                    if one and one.error:
+                        ui.label(one.error).classes("badge bad whitespace-normal")
+                shown = [one for one in found if one and one.dataset is not None]
+                if shown:
+                    _Comparison(names, shown, view)
+
+        with body:
+            ui.timer(0, show, once=True)  # the page does not wait for them
 
 
 def _chooser(names: list[str]) -> None:
@@ -69,14 +81,13 @@ def _chooser(names: list[str]) -> None:
             rest = [other for other in names if other != name]
             with ui.row().classes("badge calm items-center gap-1"):
                 ui.label(name)
-                ui.link("✕", _address(rest)).classes("no-underline").props(
-                    f'aria-label="Leave {name} out"'
-                )
+                out = ui.link("✕", address(rest)).classes("no-underline")
+                out.props["aria-label"] = f"Leave {name} out"
         if len(names) < MOST:
             added = ui.input("Add a TUID").props("dense outlined")
             added.on(
                 "keydown.enter",
-                lambda: ui.navigate.to(_address([*names, added.value.strip()])),
+                lambda: ui.navigate.to(address([*names, added.value.strip()])),
             )
     if not names:
         ui.label(
@@ -84,7 +95,8 @@ def _chooser(names: list[str]) -> None:
         ).classes("quiet")
 
 
-def _address(names: list[str], **more: str) -> str:
+def address(names: Sequence[str], **more: str) -> str:
+    """Where datasets are compared; each is named by its TUID, or by source/TUID."""
     query = {"d": ",".join(names), **{k: v for k, v in more.items() if v}}
     return f"/compare?{urlencode(query, safe=',/')}"
 
@@ -114,10 +126,10 @@ class _Comparison:
                     label="Curve",
                     on_change=lambda event: self._change(curve=event.value),
                 ).props("dense outlined")
-                ui.select(
+                self._parts = ui.select(
                     {part: str(part) for part in Part if part is not Part.IQ},
                     value=self._view.part,
-                    label="Of complex values",
+                    label="Shown",
                     on_change=lambda event: self._change(part=Part(event.value)),
                 ).props("dense outlined")
             self._plot = Plot({}, label="Curves of several datasets")
@@ -127,13 +139,15 @@ class _Comparison:
 
     def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(**changed)
-        address = _address(self._names, y=self._view.curve, part=self._view.part)
-        ui.navigate.history.replace(address)
+        ui.navigate.history.replace(
+            address(self._names, y=self._view.curve, part=self._view.part)
+        )
         self._draw()
 
     def _draw(self) -> None:
         traces: list[dict[str, Any]] = []
         right = upwards = ""
+        has_parts = False
         self._told.clear()
         for one in self._found:
             if one.dataset is None or one.record is None:
@@ -146,12 +160,12 @@ class _Comparison:
                 continue
             _, right = across(one.dataset, curve)
             upwards = curve.label
+            has_parts = has_parts or curve.is_complex
             name = f"{one.record.name} {one.record.alt_uid}"
             traces += line_traces(one.dataset, self._view, name=name)[:1]
+        self._parts.set_visibility(has_parts)
         axes = {
             "xaxis": {"title": {"text": right}},
             "yaxis": {"title": {"text": upwards}},
         }
-        self._plot.show(
-            {"data": traces, "layout": layout(**axes, legend={"orientation": "h"})}
-        )
+        self._plot.show({"data": traces, "layout": layout(**axes, legend=_LEGEND)})

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from nicegui import run, ui
 
-from dashboard.pages.frame import frame, heading, teach
+from dashboard.pages.code import teach
+from dashboard.pages.frame import PATIENCE, frame, heading, text
+from dashboard.pages.listing import Listing
 from quantify_sync.when import parse_when
 from shared.catalogue.pages import Order, Wanted, find_page
 from shared.catalogue.records import State
 from shared.errors import ConfigurationError, QuantifySyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dashboard.house import House
     from shared.catalogue.pages import Page
-    from shared.catalogue.records import DatasetSummary
 
 ROWS = 50
 """Datasets of a page."""
+PAGES = 100_000
+"""That can be asked for; no catalogue has more."""
 
 
 class Question(NamedTuple):
@@ -48,10 +53,12 @@ class Question(NamedTuple):
         Raises
         ------
         ConfigurationError
-            A time or a state can't be read.
+            A time, a state or an order can't be read.
         """
         if self.state and self.state not in set(State):
             raise ConfigurationError(f"There is no state {self.state!r}.")
+        if self.sort not in set(Order):
+            raise ConfigurationError(f"Nothing is sorted by {self.sort!r}.")
         return Wanted(
             query=self.q,
             set_up=self.set_up or None,
@@ -68,10 +75,11 @@ def add_page(house: House) -> None:
 
     def find(asked: Question) -> Page | str:
         try:
+            wanted = asked.wanted()
             with house.place.catalogue.read() as session:
                 return find_page(
                     session,
-                    asked.wanted(),
+                    wanted,
                     order=Order(asked.sort),
                     descending=asked.sort != Order.NAME,
                     limit=ROWS,
@@ -80,7 +88,7 @@ def add_page(house: House) -> None:
         except QuantifySyncError as error:
             return str(error)
 
-    @ui.page("/datasets")
+    @ui.page("/datasets", response_timeout=PATIENCE)
     async def datasets(  # noqa: PLR0917 - they are what the address holds
         q: str = "",
         set_up: str = "",
@@ -89,22 +97,29 @@ def add_page(house: House) -> None:
         since: str = "",
         until: str = "",
         starred: str = "",
-        sort: Order = Order.COLLECTED,
-        page: int = 1,
+        sort: str = Order.COLLECTED,
+        page: str = "1",
     ) -> None:
-        asked = Question(
-            q, set_up, state, tag, since, until, starred, sort, max(page, 1)
-        )
+        number = min(max(int(page), 1), PAGES) if page.isdecimal() else 1
+        asked = Question(q, set_up, state, tag, since, until, starred, sort, number)
         found = await run.io_bound(find, asked)
         with frame("Datasets"):
             heading("Datasets")
             _form(asked, [source.set_up for source in house.settings.sources])
             if found is None or isinstance(found, str):
-                ui.label(found or "").classes("badge bad whitespace-normal")
-            elif not found.total:
-                teach("No dataset is like that.", "quantify-sync up DIRECTORY")
+                told = ui.label(found or "The server ends.").props("role=alert")
+                told.classes("badge bad whitespace-normal")
+            elif found.datasets:
+                Listing(house.hub, found, lambda: find(asked))
+                _pages(asked, found)
+            elif asked == Question():
+                teach("Nothing is stored yet.", "quantify-sync up ~/quantify-data")
             else:
-                _rows(asked, found)
+                few = f"Only {found.total:,} datasets are like that."
+                ui.label(few if found.total else "No dataset is like that.").classes(
+                    "text-lg"
+                )
+                ui.link("Show all datasets", Question().address)
 
 
 def _form(asked: Question, set_ups: list[str]) -> None:
@@ -112,15 +127,19 @@ def _form(asked: Question, set_ups: list[str]) -> None:
     form = ui.element("form").props('action="/datasets" method="get" role="search"')
     with form.classes("flex flex-wrap gap-2 items-end w-full"):
         _field("q", "Words in name, tags, attributes, settings, notes", asked.q)
-        _choice("set_up", "Set-up", asked.set_up, dict.fromkeys(set_ups))
-        _choice("state", "State", asked.state, State)
+        # What is asked for is offered, whether it is configured any more or not.
+        known = dict.fromkeys([*set_ups, *filter(None, [asked.set_up])])
+        _choice("set_up", "Set-up", asked.set_up, {"": "any", **{s: s for s in known}})
+        states = {state.value: state.value for state in State}
+        _choice("state", "State", asked.state, {"": "any", **states})
         _field("tag", "Tag", asked.tag)
         _field("since", "Since (2026-03-01, or 2 days)", asked.since)
         _field("until", "Until", asked.until)
-        _choice("starred", "Star", asked.starred, ["1"])
-        _choice("sort", "Sorted by", asked.sort, Order)
-        with ui.element("button").props('type="submit" data-testid="search"'):
-            ui.label("Search").classes("tab")
+        _choice("starred", "Star", asked.starred, {"": "any", "1": "starred"})
+        orders = {order.value: order.replace("_", "-") for order in Order}
+        _choice("sort", "Sorted by", asked.sort, orders)
+        search = text("button", "Search").classes("action")
+        search.props("type=submit data-testid=search")
 
 
 def _field(name: str, label: str, value: str) -> None:
@@ -128,49 +147,26 @@ def _field(name: str, label: str, value: str) -> None:
         ui.label(label)
         box = ui.element("input").classes("sheet p-2")
         box.props["name"] = name
-        box.props["value"] = value
+        # As HTML has it, what it holds at first: what is typed is not taken back.
+        box.props["^value"] = value
 
 
-def _choice(name: str, label: str, value: str, options: object) -> None:
+def _choice(name: str, label: str, value: str, options: Mapping[str, str]) -> None:
+    """Let one be chosen of values and what they are called."""
     with ui.element("label").classes("flex flex-col quiet text-sm"):
         ui.label(label)
         with ui.element("select").classes("sheet p-2") as chosen:
             chosen.props["name"] = name
-            for one in ["", *map(str, options)]:  # type: ignore[call-overload] # iterable
-                with ui.element("option") as option:
-                    option.props["value"] = one
-                    if one == value:
-                        option.props["selected"] = True
-                    ui.label("any" if not one else one.replace("_", "-"))
+            for one, called in options.items():
+                option = text("option", called)
+                option.props["value"] = one
+                if one == value:
+                    option.props["selected"] = True
 
 
-def _rows(asked: Question, found: Page) -> None:
-    total = f"{found.total:,}" if found.exact else f"more than {found.total:,}"
-    ui.label(f"{total} datasets").classes("quiet")
-    with ui.element("div").classes("sheet w-full overflow-x-auto"):
-        made = ui.element("table").classes("w-full text-left")
-        with made.props('data-testid="datasets"'):
-            with ui.element("tr"):
-                for name in ("Name", "TUID", "Set-up", "State", "Points", "Tags"):
-                    with ui.element("th").classes("p-2"):
-                        ui.label(name)
-            for summary in found.datasets:
-                _row(summary)
+def _pages(asked: Question, found: Page) -> None:
     with ui.row().classes("gap-4"):
         if asked.page > 1:
             ui.link("Back", asked._replace(page=asked.page - 1).address)
         if not found.exact or asked.page * ROWS < found.total:
             ui.link("More", asked._replace(page=asked.page + 1).address)
-
-
-def _row(summary: DatasetSummary) -> None:
-    address = f"/datasets/{quote(summary.source)}/{summary.alt_uid}"
-    points = "" if summary.points is None else f"{summary.filled}/{summary.points}"
-    with ui.element("tr"):
-        with ui.element("td").classes("p-2"):
-            ui.link(summary.name or "unnamed", address)
-        tags = ", ".join(summary.tags)
-        told = (summary.alt_uid, summary.set_up, summary.state, points, tags)
-        for text in told:
-            with ui.element("td").classes("p-2"):
-                ui.label(str(text))

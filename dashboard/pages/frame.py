@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nicegui import app, ui
+from nicegui import html, ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from dashboard.access import COOKIE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +20,29 @@ PLACES = {
     "Compare": "/compare",
     "Health": "/health",
 }
+PATIENCE = 30.0
+"""Seconds that a catalogue may take to answer a page: it may be busy, or far away."""
+MODE = "quantify_sync_mode"
+"""Cookie that says "dark" or "light", once somebody has chosen."""
+_SWITCH_MODE = f"""() => {{
+  const dark = !document.body.classList.contains("body--dark");
+  const kept = "; path=/; max-age=31536000; samesite=strict";
+  document.cookie = "{MODE}=" + (dark ? "dark" : "light") + kept;
+  emit(dark);
+}}"""
 _STYLE = Path(__file__).with_name("frame.css").read_text("utf-8")
 
-COLOURS = ("#1f77b4", "#d1621b", "#2a9d4a", "#c2393b", "#8d5fc9", "#8c6257")
-"""Of curves; each is told from both grounds (contrast 3 and more)."""
+COLOURS = (
+    "#2f7fd6",
+    "#d9660a",
+    "#1d9142",
+    "#d63c3c",
+    "#9467d8",
+    "#9a6b4f",
+    "#d1499b",
+    "#12929e",
+)
+"""Of curves; each is told from the grounds of both modes (contrast 3 and more)."""
 
 
 @contextmanager
@@ -35,7 +57,7 @@ def frame(title: str) -> Iterator[None]:
     ui.page_title(f"{title} · quantify-sync")
     ui.add_head_html(f"<style>{_STYLE}</style>")
     ui.add_body_html('<a class="skip" href="#content">Go to the content</a>')
-    dark = ui.dark_mode(value=app.storage.browser.get("dark"))
+    dark = ui.dark_mode(value=_chosen_mode())
     with (
         ui.header().classes("items-center gap-2 px-4 py-2"),
         ui.row().classes("w-full items-center gap-2"),
@@ -47,22 +69,33 @@ def frame(title: str) -> Iterator[None]:
                 if name == title:
                     link.props('aria-current="page"')
         ui.space()
-        ui.button(icon="contrast", on_click=dark.toggle).props(
-            'flat round dense color=none aria-label="Light or dark"'
-        )
-    with ui.element("main").props("id=content tabindex=-1").classes("w-full"):
+        if COOKIE in ui.context.client.request.cookies:  # came in by a token
+            with html.form(action="/logout", method="post"):
+                text("button", "Log out").classes("action").props("type=submit")
+        mode = ui.button(icon="contrast")
+        mode.props('flat round dense color=none aria-label="Light or dark"')
+        # Only the browser knows what mode it shows while nobody has chosen.
+        mode.on("click", lambda e: dark.set_value(e.args), js_handler=_SWITCH_MODE)
+    # NiceGUI's page around it is the <main>.
+    with html.div().props("id=content tabindex=-1").classes("page"):
         yield
+
+
+def _chosen_mode() -> bool | None:
+    """Tell whether this browser's page is dark; None for as its system is."""
+    chosen = ui.context.client.request.cookies.get(MODE)
+    return {"dark": True, "light": False}.get(chosen or "")
 
 
 def heading(text: str) -> ui.label:
     """Put a page's heading."""
-    label = ui.label(text).classes("text-xl mt-2")
+    label = ui.label(text).classes("text-xl")
     return label.props('role=heading aria-level="1"')
 
 
 def section(title: str) -> ui.element:
     """Make a part of a page, with a heading; use it in a `with`."""
-    made = ui.element("section").classes("sheet p-4 mt-4 w-full flex flex-col gap-2")
+    made = ui.element("section").classes("sheet p-4 w-full flex flex-col gap-2")
     with made:
         ui.label(title).classes("text-lg font-bold").props(
             'role=heading aria-level="2"'
@@ -70,10 +103,9 @@ def section(title: str) -> ui.element:
     return made
 
 
-def teach(told: str, command: str) -> None:
-    """Say why there is nothing, and the command that helps."""
-    ui.label(told).classes("text-lg")
-    ui.code(command, language="sh")
+def text(tag: str, told: str) -> TextElement:
+    """Put text into an element of its own kind, such as a table's cell."""
+    return TextElement(tag=tag, text=told)
 
 
 def layout(**more: Any) -> dict[str, Any]:

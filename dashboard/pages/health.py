@@ -2,169 +2,150 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nicegui import run, ui
 
-from dashboard.pages.frame import frame, heading, section
-from quantify_sync import asking
+from dashboard.pages.code import teach
+from dashboard.pages.failures import Failures
+from dashboard.pages.frame import PATIENCE, frame, heading, section
 from quantify_sync.output import duration
-from quantify_sync.place import Place
-from quantify_sync.status import read_status
-from shared.errors import QuantifySyncError
-from shared.queues import LIVE, with_suffix
 
 if TYPE_CHECKING:
-    from quantify_sync.status import Failure, SourceStatus, Status
-    from shared.settings import Settings
+    from collections.abc import Callable
+
+    from dashboard.house import House
+    from quantify_sync.status import ProducerStatus, SourceStatus, Status
 
 REFRESH = 5.0
 """Seconds between two looks."""
-OFFSET = 10.0
-"""Seconds between two clocks from which shown times mislead; `check` says so too."""
-MOST = 200
-"""Failures that are listed; the rest is counted."""
 
 
-def add_page(settings: Settings, *, flower: str = "") -> None:
-    """Add the page to the application; `flower` is that program's address."""
+def add_page(house: House) -> None:
+    """Add the page to the application."""
 
-    def look() -> Status:
-        with Place(settings) as place:
-            return read_status(place)
-
-    @ui.page("/health")
+    @ui.page("/health", response_timeout=PATIENCE)
     async def health() -> None:
         with frame("Health"):
             heading("Health")
-            body = ui.column().classes("w-full gap-4")
-        view = _View(settings, body, flower)
+            view = _View(house)
 
         async def refresh() -> None:
-            if told := await run.io_bound(look):
+            if told := await run.io_bound(house.status):
                 view.show(told)
 
         await refresh()
         ui.timer(REFRESH, refresh)
 
 
-class _View:
-    """What is shown; drawn again only where it has changed."""
+class _Part:
+    """A part of the page, drawn again only when what it shows has changed."""
 
-    def __init__(self, settings: Settings, body: ui.column, flower: str) -> None:
-        self._settings = settings
-        self._flower = flower
-        self._body = body
-        self._shown: str | None = None
+    def __init__(self) -> None:
+        self._body = ui.column().classes("w-full gap-0")
+        self._shown: object = None
+
+    def show(self, told: object, draw: Callable[[], object]) -> None:
+        if told != self._shown:
+            self._shown = told
+            self._body.clear()
+            with self._body:
+                draw()
+
+
+class _View:
+    """The page's parts. What one can click on is never drawn again while it is there.
+
+    Parameters
+    ----------
+    house
+        What pages share.
+    """
+
+    def __init__(self, house: House) -> None:
+        self._troubles = _Part()
+        self._failures = Failures(house)
+        self._services = _Part()
+        ui.link("The HTTP API, for programs", "/api/v1/docs")
+        if flower := house.settings.web.flower:
+            ui.link("Flower: workers and their tasks", flower, new_tab=True)
+        self._sources = {source.name: _Part() for source in house.settings.sources}
+        if not self._sources:
+            teach("No source is configured. Add one:", "quantify-sync sources add")
 
     def show(self, now: Status) -> None:
-        told = now.model_dump_json()
-        if told == self._shown:
-            return
-        self._shown = told
-        self._body.clear()
-        with self._body:
-            self._services(now)
-            for source in now.sources:
-                _source(source, now)
-            if not now.sources:
-                ui.label("No source is configured. Add one:")
-                ui.code("quantify-sync sources add", language="sh")
-            self._failures(now)
-            for reason, count in now.refused.items():
-                ui.label(f"{count} message(s) refused: {reason}").classes("badge bad")
-
-    def _services(self, now: Status) -> None:
-        with section("Services"):
-            if now.broker_answers:
-                _line("Redis answers", str(now.broker))
-            else:
-                where = f"at {now.broker} is away" if now.broker else "is not running"
-                _line(f"Redis {where}", "nothing is known of producers", bad=True)
-            if now.catalogue_error:
-                _line("The catalogue does not answer", now.catalogue_error, bad=True)
-            else:
-                counted = ", ".join(f"{n:,} {s}" for s, n in now.states.items())
-                _line("Datasets", counted or "none yet")
-                if now.with_defects:
-                    _line("With defects", f"{now.with_defects:,}")
-            for name, count in now.queues.items():
-                _line(f"Waiting in {name}", f"{count:,}")
-            if self._flower:
-                ui.link("Flower: workers and their tasks", self._flower, new_tab=True)
-
-    def _failures(self, now: Status) -> None:
-        if not now.failures:
-            return
-        with section(f"Failed: {len(now.failures):,}"):
-            for failure in now.failures[:MOST]:
-                with ui.row().classes("w-full items-center justify-between"):
-                    with ui.column().classes("gap-0 min-w-0 grow"):
-                        ui.link(
-                            failure.tuid, f"/datasets/{failure.source}/{failure.tuid}"
-                        )
-                        ui.label(failure.reason).classes("quiet text-sm break-words")
-                    ui.button("Try again").props(
-                        f'outline no-caps aria-label="Try {failure.tuid} again"'
-                    ).on_click(lambda f=failure: self._retry(f))
-
-    async def _retry(self, failure: Failure) -> None:
-        def ask() -> str:
-            try:
-                with Place(self._settings) as place:
-                    asking.retry(place, failure.tuid, source=failure.source)
-            except QuantifySyncError as error:
-                return str(error)
-            return f"{failure.tuid} is announced and tried again."
-
-        ui.notify(await run.io_bound(ask))
+        self._troubles.show(now.troubles, partial(_troubles, now))
+        self._failures.show(now.failures)
+        self._services.show(_without_sources(now), partial(_services, now))
+        for source in now.sources:
+            self._sources[source.name].show(source, partial(_source, source))
 
 
-def _source(source: SourceStatus, now: Status) -> None:
+def _without_sources(now: Status) -> Status:
+    return now.model_copy(update={"sources": (), "failures": (), "troubles": ()})
+
+
+def _troubles(now: Status) -> None:
+    if not now.troubles:
+        ui.label("All is well.").classes("badge good").props("role=status")
+        return
+    number = len(now.troubles)
+    title = "1 thing is wrong" if number == 1 else f"{number} things are wrong"
+    with section(title).props("role=status"):
+        for trouble in now.troubles:
+            ui.label(trouble.what).classes("badge bad whitespace-normal")
+            ui.label(trouble.remedy).classes("quiet break-words")
+
+
+def _services(now: Status) -> None:
+    with section("Services"):
+        _line("Redis", str(now.broker) if now.broker_answers else "away")
+        _line("Store", now.store)
+        _line("Catalogue", now.catalogue)
+        if not now.catalogue_error:
+            counted = ", ".join(f"{n:,} {state}" for state, n in now.states.items())
+            _line("Datasets", counted or "none yet")
+            _line("With defects", f"{now.with_defects:,}")
+        for name, count in now.queues.items():
+            _line(f"Waiting in {name}", f"{count:,}")
+        if now.queues:
+            _line("Taken by workers", f"{now.unacknowledged:,}")
+
+
+def _source(source: SourceStatus) -> None:
     with section(f"{source.set_up} ({source.name})"):
-        producer = source.producer
-        if producer is None and now.broker_answers:
-            _line(
-                "No heartbeat",
-                "start 'quantify-sync producer' on the lab machine",
-                bad=True,
+        _line("Directory", source.directory)
+        if source.paused:
+            _line("Pause", source.paused.told(source.name))
+        if source.producer is not None:
+            _producer(source.producer)
+        elif source.last_heard is not None:
+            told = (
+                f"{duration(source.last_heard.age)} ago from {source.last_heard.host}"
             )
-        elif producer is not None:
-            _line(
-                "Heartbeat",
-                f"{duration(producer.age)} ago from {producer.host}, "
-                f"version {producer.version}",
-            )
-            _line(
-                "Clock offset",
-                f"{producer.clock_offset:+.1f} s",
-                bad=abs(producer.clock_offset) > OFFSET,
-            )
-            waiting = producer.waiting
-            _line(
-                "Unsynced",
-                f"{producer.unanswered:,} of {producer.datasets:,}"
-                + (f", the oldest for {duration(waiting)}" if waiting else ""),
-            )
-            if producer.message:
-                _line("It says", producer.message, bad=True)
+            _line("Last heartbeat", told)
+        else:
+            _line("Heartbeat", "none in the last week")
         for one in source.runs:
+            left = "" if one.left is None else f", {duration(one.left)} left"
             _line(
                 f"Follows {one.tuid}",
-                f"{one.filled:,} of {one.total:,} points, the last "
-                f"{duration(one.age)} ago",
+                f"{one.filled:,} of {one.total:,} points, {one.rate:.3g} a second"
+                f"{left}; the last {duration(one.age)} ago",
             )
-        for tuid in source.unfollowed:
-            _line(
-                f"Nobody follows {tuid}",
-                f"start a worker for the queue {with_suffix(LIVE, source.queue)}",
-                bad=True,
-            )
-        for told in source.disagreements:
-            _line(f"Disagreement about {told.tuid}", told.difference, bad=True)
 
 
-def _line(what: str, told: str, *, bad: bool = False) -> None:
+def _producer(producer: ProducerStatus) -> None:
+    heard = f"{duration(producer.age)} ago from {producer.host}"
+    _line("Heartbeat", f"{heard}, version {producer.version}")
+    _line("Clock offset", f"{producer.clock_offset:+.1f} s")
+    waiting = producer.waiting
+    oldest = "" if waiting is None else f", the oldest for {duration(waiting)}"
+    _line("Unsynced", f"{producer.unanswered:,} of {producer.datasets:,}{oldest}")
+
+
+def _line(what: str, told: str) -> None:
     with ui.row().classes("w-full gap-4 items-baseline"):
-        ui.label(what).classes("min-w-40 " + ("badge bad" if bad else "quiet"))
+        ui.label(what).classes("min-w-40 quiet")
         ui.label(told).classes("grow min-w-0 break-words")

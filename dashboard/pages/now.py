@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from nicegui import run, ui
 
 from dashboard.cards import Badge
-from dashboard.pages.frame import frame, heading, layout
+from dashboard.pages.code import code
+from dashboard.pages.frame import PATIENCE, frame, heading, layout
 from dashboard.pages.plot import Plot
+from dashboard.pages.running import keep_looking, numbers
 from quantify_sync.output import duration
 
 if TYPE_CHECKING:
@@ -33,14 +36,12 @@ LOOKS = {
 def add_page(overview: Overview, hub: Hub) -> None:
     """Add the page to the application."""
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PATIENCE)
     async def now() -> None:
         with frame("Now"):
             heading("What runs now")
             board = _Board()
-        looking = hub.looking()
-        looking.__enter__()
-        ui.context.client.on_delete(lambda: looking.__exit__(None, None, None))
+        keep_looking(hub)
 
         async def refresh() -> None:
             board.show(await run.io_bound(overview.cards) or [])
@@ -75,11 +76,9 @@ class _Board:
 def _teach() -> None:
     ui.label("No set-up is configured yet.").classes("text-lg")
     ui.label("Tell quantify-sync where Quantify writes, on this machine:")
-    ui.code(
-        "quantify-sync up ~/quantify-data --set-up dilution_fridge_1", language="sh"
-    )
+    code("quantify-sync up ~/quantify-data --set-up dilution_fridge_1")
     ui.label("Or try it without data:")
-    ui.code("quantify-sync demo", language="sh")
+    code("quantify-sync demo")
 
 
 class _CardView:
@@ -90,7 +89,8 @@ class _CardView:
         self._shown: tuple[str, str] | None = None  # TUID and variable in the plot
         self._chosen = ""
         with ui.element("article").classes("sheet p-4 flex flex-col gap-2") as view:
-            view.props(f'aria-label="{card.set_up}" data-testid="card-{card.source}"')
+            view.props["aria-label"] = card.set_up
+            view.props["data-testid"] = f"card-{card.source}"
             with ui.row().classes("w-full items-center justify-between"):
                 ui.label(card.set_up).classes("text-lg font-bold").props(
                     'role=heading aria-level="2"'
@@ -121,8 +121,9 @@ class _CardView:
             self._show_run(self._card.run)
 
     def _show_run(self, run: Run) -> None:
+        self._title.set_visibility(True)
         self._title.set_text(f"{run.name or 'unnamed'}  ({run.tuid})")
-        self._title.props(f'href="/datasets/{run.source}/{run.tuid}"')
+        self._title.props["href"] = f"/datasets/{quote(run.source)}/{run.tuid}"
         if self._chosen not in run.variables:
             self._chosen = next(iter(run.variables), "")
         if self._choice.options != dict(run.variables):
@@ -134,24 +135,26 @@ class _CardView:
                 {"data": [{"mode": "lines+markers"}], "layout": layout()},
                 curve=(run.source, run.tuid, self._chosen),
             )
-            self._plot.props(f'aria-label="{run.variables.get(self._chosen, "")}"')
+            self._plot.props["aria-label"] = run.variables.get(self._chosen, "")
         self._plot.set_visibility(True)
         self._bar.set_visibility(run.status.points > 0)
         self._bar.set_value(run.status.filled / max(run.status.points, 1))
-        self._numbers.set_text(_numbers(run))
+        self._numbers.set_text(numbers(run))
 
     def _show_last(self, card: Card) -> None:
         self._shown = None
         for part in (self._plot, self._choice, self._bar):
             part.set_visibility(False)
+        self._title.set_visibility(card.last is not None)
         if card.last is None:
-            self._title.set_text("")
             self._numbers.set_text(
                 f"What Quantify writes for {card.set_up} appears here by itself."
             )
             return
         self._title.set_text(f"{card.last.name}  ({card.last.alt_uid})")
-        self._title.props(f'href="/datasets/{card.source}/{card.last.alt_uid}"')
+        self._title.props["href"] = (
+            f"/datasets/{quote(card.source)}/{card.last.alt_uid}"
+        )
         told = f"Last measured: {card.last.collected:%d %B %Y, %H:%M}"
         if card.last.points and card.last.filled is not None:
             told += f"; {card.last.filled} of {card.last.points} points"
@@ -165,13 +168,3 @@ def _badge(card: Card) -> str:
     if card.more:
         return f"{card.badge}, and {card.more} more"
     return str(card.badge)
-
-
-def _numbers(run: Run) -> str:
-    status = run.status
-    told = [f"{status.filled:,} of {status.points:,} points"]
-    if status.rate > 0:
-        told.append(f"{status.rate:.3g} a second")
-        told.append(f"{duration((status.points - status.filled) / status.rate)} left")
-    told.append(f"last point {duration(time.monotonic() - run.changed)} ago")
-    return " · ".join(told)

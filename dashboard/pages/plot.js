@@ -3,10 +3,27 @@
 // All plots of a page share one stream of server-sent events: a browser opens no more
 // than six connections to a host.
 
+const FRAME = 30; // ms in which plots are drawn, before the browser does what else waits
+
 let stream = null;
 let streamed = "";
 let pending = 0;
 const plots = new Map(); // curve -> set of components
+const latest = new Map(); // curve -> what was told last: a run at rest tells it once
+
+const due = new Set(); // plots of which something newer is known than is drawn
+
+// Draws what is due, once a frame: who draws more slowly than it is told shows the
+// newest state, and no queue grows. A tab that nobody sees has no frames.
+function drawDue() {
+  const began = performance.now();
+  for (const plot of due) {
+    due.delete(plot);
+    plot.draw();
+    if (performance.now() - began > FRAME) break;
+  }
+  if (due.size) requestAnimationFrame(drawDue);
+}
 
 function reopen() {
   clearTimeout(pending);
@@ -14,7 +31,8 @@ function reopen() {
   pending = setTimeout(() => {
     const curves = [...plots.keys()].sort();
     const wanted = curves.map((curve) => `curve=${encodeURIComponent(curve)}`).join("&");
-    if (wanted === streamed) return;
+    if (wanted === streamed) return; // what comes back at once is still in `latest`
+    for (const curve of latest.keys()) if (!plots.has(curve)) latest.delete(curve);
     stream?.close();
     stream = null;
     streamed = wanted;
@@ -22,6 +40,7 @@ function reopen() {
     stream = new EventSource(`/api/v1/live/curves?${wanted}`);
     stream.onmessage = (event) => {
       const told = JSON.parse(event.data);
+      latest.set(told.curve, told);
       for (const plot of plots.get(told.curve) ?? []) plot.grow(told);
     };
   }, 50);
@@ -31,6 +50,7 @@ function subscribe(curve, plot) {
   if (!curve) return;
   if (!plots.has(curve)) plots.set(curve, new Set());
   plots.get(curve).add(plot);
+  if (latest.has(curve)) plot.grow(latest.get(curve));
   reopen();
 }
 
@@ -52,6 +72,7 @@ export default {
   props: { options: Object, curve: String },
   async mounted() {
     const { Plotly } = await import("nicegui-plotly");
+    if (!this.$el.isConnected) return; // it has gone while Plotly was loaded
     this.Plotly = Plotly;
     this.update();
     this.observer = new ResizeObserver(() => {
@@ -68,10 +89,12 @@ export default {
     this.observer?.disconnect();
     this.modes?.disconnect();
     unsubscribe(this.curve, this);
+    due.delete(this);
     this.Plotly?.purge(this.$el);
   },
   watch: {
     curve(now, before) {
+      this.told = null;
       unsubscribe(before, this);
       subscribe(now, this);
     },
@@ -83,9 +106,17 @@ export default {
       layout.font = { ...layout.font, color: ink(document.body) };
       this.Plotly.react(this.$el, this.options.data, layout, this.options.config);
       if (!this.heard) this.hear();
+      if (this.told) this.draw(); // a new figure is without its values
     },
     grow(told) {
-      if (!this.Plotly) return;
+      this.told = told;
+      if (!this.Plotly) return; // `mounted` draws it
+      if (!due.size) requestAnimationFrame(drawDue);
+      due.add(this);
+    },
+    draw() {
+      const told = this.told;
+      if (!told) return; // it shows another curve by now
       const data = [{ ...this.options.data[0], ...told.trace }];
       const heat = "z" in told.trace;
       data[0].type = heat ? "heatmap" : "scatter";
@@ -109,6 +140,7 @@ export default {
       });
       this.$el.on("plotly_hover", (event) => {
         const point = event.points[0];
+        if (point.z === undefined) return; // only maps have cuts
         this.$emit("hover", { x: point.x, y: point.y, z: point.z, curve: point.curveNumber });
       });
     },

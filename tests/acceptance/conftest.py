@@ -226,8 +226,8 @@ class Stack:
             )
         return self.processes[name]
 
-    def up(self):
-        self.start("up", "up")
+    def up(self, *arguments):
+        self.start("up", "up", *arguments)
         log = self.data_dir / "logs" / "worker-live.log"
         wait_for(lambda: log.exists() and " ready." in log.read_text())
         self.wait_until_watched()

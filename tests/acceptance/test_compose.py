@@ -19,7 +19,6 @@ from types import SimpleNamespace
 import psutil
 import psycopg
 import pytest
-from playwright.sync_api import sync_playwright
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
@@ -38,13 +37,6 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 IN_CI = os.environ.get("CI") == "true"
-ARTEFACTS = Path(os.environ.get("QUANTIFY_SYNC_ARTEFACTS", ROOT / "test-artefacts"))
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update"),
-    "--disable-sync",
-)
 WAIT = 60  # seconds for what takes one or two where nothing else runs
 DATASETS = (
     "20260302/20260302-015602-771-e40978-grid_2d",
@@ -57,6 +49,8 @@ USERS = ("default", "worker", "producer")
 WRONG = "not-the-password"
 LAB_MACHINE = runpy.run_path(str(Path(__file__).with_name("labmachine.py")))
 DEPLOYMENT = runpy.run_path(str(Path(__file__).with_name("deployment.py")))
+BROWSER = runpy.run_path(str(Path(__file__).with_name("browser.py")))
+ARTEFACTS = BROWSER["ARTEFACTS"]
 
 
 def get(url, **headers):
@@ -223,13 +217,8 @@ def followed(endless, flower, live):
 
 @pytest.fixture(scope="module")
 def browser():
-    if not CHROMIUM.exists():
-        (pytest.fail if IN_CI else pytest.skip)(f"{CHROMIUM} is not installed")
-    ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+    with BROWSER["chromium"]() as browser:
         yield browser
-        browser.close()
 
 
 def assert_stored(deployment, record, container):

@@ -245,9 +245,20 @@ def slow_points(run):
 def endless(run):
     """A point each write, until it is told how to end."""
     run.begin([np.arange(2000.0)])
+    go_on(run)
+
+
+def grid_endless(run):
+    """The same, two values at each point of a grid."""
+    run.begin([np.tile(np.arange(40), 50), np.repeat(np.arange(50) - 25, 40)], ys=2)
+    go_on(run)
+
+
+def go_on(run):
     word = ""
-    for count in range(1, 2000):
-        run.y[0][count - 1] = count + 0.5
+    for count in range(1, len(run.x[0])):
+        for i, y in enumerate(run.y):
+            y[count - 1] = count + 0.5 + 1000 * i
         run.write()
         if select.select([sys.stdin], [], [], run.options.interval)[0]:
             word = sys.stdin.readline().strip()
@@ -264,7 +275,7 @@ KINDS = {
         *(line, grid, grid_batched_first_inside, grid_batched_second_inside),
         *(gettables_of_a_list, random_points, soft_average, adaptive),
         *(readings_of_nan, exception, interrupt, kill, nested, slow_points, endless),
-        *(over_midnight, by_a_clock_ahead),
+        *(over_midnight, by_a_clock_ahead, grid_endless),
     )
 }
 

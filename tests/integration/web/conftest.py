@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import httpx
 import pytest
+from nicegui import Client
+from nicegui.testing import User
+from nicegui.testing.general import nicegui_reset_globals
 from starlette.testclient import TestClient
 
 from dashboard.app import make_app
@@ -20,6 +26,7 @@ UNICODE = "20260304/20260304-095111-046-1f53c3-Überprüfung π-Puls 量子 🚀
 INSTRUMENT = "20260306/20260306-082518-328-48e2d5-qcodes_instrument"
 STORED = (GRID, COMPLEX, THREE, EXTRA, ANALYSIS, HALF, UNICODE, INSTRUMENT)
 API = "/api/v1"
+HERE = "127.0.0.1"
 
 
 @pytest.fixture
@@ -66,3 +73,35 @@ def ask_at(settings):
 @pytest.fixture
 def token(settings):
     return Tokens(settings).add("ada")
+
+
+@pytest.fixture
+def visit(settings, monkeypatch):
+    """Have somebody look at the pages: `visit(what they do)`, a coroutine function.
+
+    Without a browser: what one sees, and what a click does.
+    """
+    # NiceGUI then leaves out what a browser would answer.
+    monkeypatch.setenv("NICEGUI_USER_SIMULATION", "true")
+    monkeypatch.setenv("LOGNAME", "grace")
+
+    async def run(what, settings):
+        app = make_app(settings, host=HERE)
+        inner = app._app
+        transport = httpx.ASGITransport(app, client=(HERE, 5))
+        async with (
+            inner.router.lifespan_context(inner),
+            httpx.AsyncClient(transport=transport, base_url=f"http://{HERE}") as asked,
+        ):
+            looked = asyncio.ensure_future(what(User(asked)))
+            await asyncio.wait([looked])  # NiceGUI's timers end only if nothing fails
+        await looked
+
+    def visit(what, changed=settings):
+        with nicegui_reset_globals():
+            try:
+                asyncio.run(run(what, changed))
+            finally:
+                Client.page_routes.clear()  # else our modules are imported anew
+
+    return visit

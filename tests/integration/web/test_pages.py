@@ -4,48 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
 import pytest
-from nicegui import Client, ui
-from nicegui.testing import User
-from nicegui.testing.general import nicegui_reset_globals
+from nicegui import ui
 
-from dashboard.app import make_app
+from dashboard.access import COOKIE
+from dashboard.pages.frame import MODE
 from quantify_sync import client as notebook
 from shared.errors import CatalogueUnavailableError
 
 GRID = "20260302-015602-771-e40978"
-INSTRUMENT = "20260306-082518-328-48e2d5"
-HERE = "127.0.0.1"
+PAGES = ("/", "/datasets", f"/datasets/fridge/{GRID}", "/compare", "/health")
 
 
-@pytest.fixture
-def visit(stored, settings, monkeypatch):
-    """Have somebody look at the pages: `visit(what they do)`, a coroutine function."""
-    # NiceGUI then leaves out what a browser would answer.
-    monkeypatch.setenv("NICEGUI_USER_SIMULATION", "true")
-    monkeypatch.setenv("LOGNAME", "grace")
-
-    async def run(what):
-        app = make_app(settings, host=HERE)
-        inner = app._app
-        transport = httpx.ASGITransport(app, client=(HERE, 5))
-        async with (
-            inner.router.lifespan_context(inner),
-            httpx.AsyncClient(transport=transport, base_url=f"http://{HERE}") as asked,
-        ):
-            await what(User(asked))
-
-    def visit(what):
-        with nicegui_reset_globals():
-            try:
-                asyncio.run(run(what))
-            finally:
-                Client.page_routes.clear()  # else our modules are imported anew
-
-    return visit
-
-
+@pytest.mark.usefixtures("stored")
 def test_what_is_said_of_a_dataset_is_kept_in_the_name_of_who_looks(visit, settings):
     def note():
         return notebook.show(GRID, settings=settings).note
@@ -69,6 +40,7 @@ def test_what_is_said_of_a_dataset_is_kept_in_the_name_of_who_looks(visit, setti
     visit(annotate)
 
 
+@pytest.mark.usefixtures("stored")
 def test_a_note_that_is_not_kept_is_told(visit, monkeypatch):
     def away(*_args, **_named):
         raise CatalogueUnavailableError("The catalogue is away.")
@@ -80,3 +52,80 @@ def test_a_note_that_is_not_kept_is_told(visit, monkeypatch):
         await user.should_see("The catalogue is away.", retries=100)
 
     visit(annotate)
+
+
+@pytest.mark.parametrize("address", PAGES)
+def test_each_page_has_a_language_one_main_part_and_links_with_words(
+    visit, stored, address
+):
+    async def look(user):
+        answer = await user.http_client.get(address)
+        assert '<html lang="en-GB"' in answer.text
+        client = await user.open(address)
+        tags = [element.tag for element in client.elements.values()]
+        assert tags.count("q-page") == 1  # is a <main> in the browser
+        assert "main" not in tags
+        for link in user.find(kind=ui.link).elements:
+            assert link.text or link.default_slot.children
+
+    visit(look)
+
+
+def test_a_set_up_that_measured_nothing_has_no_empty_link(visit):
+    async def look(user):
+        await user.open("/")
+        await user.should_see("appears here by itself", retries=100)
+        assert all(link.text for link in user.find(kind=ui.link).elements)
+
+    visit(look)
+
+
+def test_where_there_is_no_page_is_said_so(visit):
+    async def look(user):
+        answer = await user.http_client.get("/none/such")
+        assert answer.status_code == 404
+        assert "There is no page /none/such" in answer.text
+
+    visit(look)
+
+
+def test_a_page_that_fails_says_so_in_words(visit, monkeypatch):
+    def fail(_):
+        raise RuntimeError("of the test")
+
+    monkeypatch.setattr("dashboard.pages.compare._chooser", fail)
+
+    async def look(user):
+        answer = await user.http_client.get("/compare")
+        assert answer.status_code == 500
+        assert "Something went wrong that nobody thought of" in answer.text
+
+    visit(look)
+
+
+def test_light_or_dark_is_chosen_once_for_all_pages(visit):
+    async def look(user):
+        def mode():
+            (found,) = user.find(kind=ui.dark_mode).elements
+            return found.value
+
+        await user.open("/compare")
+        assert mode() is None  # as the system is
+        user.find(kind=ui.button, content="contrast").trigger("click", args=True)
+        assert mode() is True
+        user.http_client.cookies.set(MODE, "dark")  # as the browser does then
+        await user.open("/datasets")
+        assert mode() is True
+
+    visit(look)
+
+
+def test_who_came_in_by_a_token_may_log_out(visit):
+    async def look(user):
+        await user.open("/compare")
+        await user.should_not_see("Log out")
+        user.http_client.cookies.set(COOKIE, "of a session")
+        await user.open("/compare")
+        await user.should_see("Log out")
+
+    visit(look)

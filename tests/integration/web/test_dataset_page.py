@@ -1,0 +1,175 @@
+"""One dataset's page: its plots, figures, files, and what runs."""
+
+from __future__ import annotations
+
+import hashlib
+from urllib.parse import unquote
+
+import pytest
+from nicegui import html, ui
+from nicegui.elements.mixins.text_element import TextElement
+
+from dashboard.hub import Hub, Run
+from dashboard.pages.plot import Plot
+from quantify_sync import client as notebook
+from quantify_sync.finding import find_record
+from shared.catalogue.records import State
+from workers.live.status import Status
+from workers.upload import Result, upload
+
+GRID = "20260302-015602-771-e40978"
+THREE = "20260302-081703-764-ef6a37"
+EXTRA = "20260305-173616-011-3f951c"
+ANALYSIS = "20260305-152915-680-f439ed"
+
+pytestmark = pytest.mark.usefixtures("stored")
+
+
+def titles(user):
+    """Titles of the plots that have one: where the cuts are."""
+    plots = sorted(user.find(kind=Plot).elements, key=lambda plot: plot.id)
+    layouts = [plot.props["options"]["layout"] for plot in plots]
+    return [layout["title"]["text"] for layout in layouts if "title" in layout]
+
+
+def on_the_map(user, event, x, y):
+    plots = user.find(kind=Plot)
+    plots.elements = {min(plots.elements, key=lambda plot: plot.id)}
+    plots.trigger(event, {"x": x, "y": y})
+
+
+def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
+    async def look(user):
+        await user.open(f"/datasets/fridge/{GRID}")
+        await user.should_see("The cuts follow the cursor", retries=100)
+        assert titles(user) == ["Power (dBm) = 0", "Freq (Hz) = 0.545455"]
+        on_the_map(user, "hover", 0.0, 3.0)
+        assert titles(user) == ["Power (dBm) = 3", "Freq (Hz) = 0"]
+        on_the_map(user, "pick", 1.0, -3.0)
+        on_the_map(user, "hover", 0.0, 3.0)
+        assert titles(user) == ["Power (dBm) = -3", "Freq (Hz) = 1"]
+        await user.should_see("The cuts stay where you clicked")
+        on_the_map(user, "pick", 0.0, 3.0)
+        on_the_map(user, "hover", 1.0, 3.0)
+        assert titles(user) == ["Power (dBm) = 3", "Freq (Hz) = 1"]
+
+    visit(look)
+
+
+def test_a_slider_moves_through_each_dimension_beyond_two(visit):
+    async def look(user):
+        await user.open(f"/datasets/fridge/{THREE}")
+        await user.should_see("Freq (Hz) = 0", retries=100)
+        heat = min(user.find(kind=Plot).elements, key=lambda plot: plot.id)
+        before = heat.props["options"]["data"][0]["z"]
+        user.find(kind=html.input_).trigger("input", args=1)
+        await user.should_see("Freq (Hz) = 0.25")
+        assert heat.props["options"]["data"][0]["z"] != before
+
+    visit(look)
+
+
+def test_the_two_lines_that_are_shown_open_the_dataset(visit, settings, monkeypatch):
+    opened = []
+
+    def open_dataset(tuid, *, source):
+        opened.append(notebook.open_dataset(tuid, source=source, settings=settings))
+
+    monkeypatch.setattr("quantify_sync.open_dataset", open_dataset)
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{GRID}")
+        (lines,) = [
+            shown.text
+            for shown in user.find(kind=TextElement).elements
+            if shown.tag == "pre"
+        ]
+        assert len(lines.splitlines()) == 2
+        exec(lines, {})
+
+    visit(look)
+    (dataset,) = opened
+    assert dataset.attrs["tuid"] == GRID
+
+
+def test_files_have_size_checksum_and_download(visit, quantify_directory):
+    container = next(quantify_directory.rglob(f"{EXTRA}*"))
+    content = (container / "dataset.hdf5").read_bytes()
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{EXTRA}")
+        await user.should_see(hashlib.sha256(content).hexdigest())
+        link = next(
+            link
+            for link in user.find(kind=ui.link).elements
+            if link.text == "dataset.hdf5"
+        )
+        assert "download" in link.props
+        got = await user.http_client.get(link.props["href"], follow_redirects=True)
+        assert got.content == content
+
+    visit(look)
+
+
+def test_a_figure_is_shown_once_whatever_its_name(
+    visit, stored, announce, quantify_directory
+):
+    container = next(quantify_directory.rglob(f"{ANALYSIS}*"))
+    odd = container / 'a "good" fit.png'
+    odd.write_bytes(b"\x89PNG")
+    assert upload(stored, announce(container)) is Result.STORED
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{ANALYSIS}")
+        pictures = {p.props["alt"]: p for p in user.find(kind=html.img).elements}
+        assert {name.rpartition("/")[2] for name in pictures} == {
+            odd.name,
+            "Heatmap x0x1-y0.png",  # each is there as SVG, too
+            "Linecuts x0x1-y0.png",
+        }
+        address = pictures[odd.name].props["src"]
+        assert unquote(address).endswith(f"/{odd.name}?inline=true")
+        got = await user.http_client.get(address, follow_redirects=True)
+        assert got.content == b"\x89PNG"
+        assert got.headers["content-disposition"].startswith("inline")
+
+    visit(look)
+
+
+def test_a_running_dataset_tells_how_far_it_is_and_is_shown_anew_when_stored(
+    visit, monkeypatch
+):
+    runs = {}
+    state = [State.LIVE]
+
+    def find(*asked, **named):
+        return find_record(*asked, **named).changed(state=state[0])
+
+    def running(filled):
+        status = Status(State.LIVE, None, 77, 77, filled, 0, 0.0, 2.0, 4)
+        labels = {"y0": "Signal", "y1": "Phase"}
+        key = "fridge", GRID
+        runs[key] = Run("fridge", "set-up", GRID, "", status, None, 0.0, labels)
+
+    monkeypatch.setattr("dashboard.pages.dataset.find_record", find)
+    monkeypatch.setattr("dashboard.pages.live.find_record", find)
+    monkeypatch.setattr("dashboard.pages.live.LOOK", 0.1)
+    monkeypatch.setattr(Hub, "runs", property(lambda _: runs))
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{GRID}")
+        await user.should_see("No live worker of this machine follows it", retries=100)
+        await user.should_see("quantify_sync.open_live(")
+        running(40)
+        await user.should_see("40 of 77 points · 2 a second · 18 s left", retries=100)
+        (plot,) = user.find(kind=Plot).elements
+        assert plot.props["curve"] == f"fridge/{GRID}/y0"
+        running(41)
+        await user.should_see("41 of 77 points", retries=100)
+        runs.clear()
+        state[0] = State.SYNCED
+        await user.should_see("The cuts follow the cursor", retries=100)
+        await user.should_not_see("Running now")
+        await user.should_see("84 of 84 points")
+
+    visit(look)

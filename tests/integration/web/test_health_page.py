@@ -1,0 +1,91 @@
+"""Health, and what failed: the reason, and the button that tries again."""
+
+from __future__ import annotations
+
+import pytest
+from nicegui import ui
+
+from shared import answers
+
+GONE = "20300101-000000-000-aaaaaa"
+BAD = "20300101-000000-001-bbbbbb"
+
+
+@pytest.fixture
+def fail(redis):
+    """Have a dataset refused that the catalogue does not know."""
+
+    def fail(tuid, error):
+        worker = answers.read_mark(redis).worker
+        answers.fail(redis, "fridge", tuid, fingerprint="f", worker=worker, error=error)
+
+    return fail
+
+
+@pytest.mark.usefixtures("stored")
+def test_an_answer_stays_and_so_do_the_other_buttons(visit, fail, monkeypatch):
+    """What is seen is drawn again often; what one can click on is not."""
+    monkeypatch.setattr("dashboard.pages.health.REFRESH", 0.1)
+    fail(GONE, "It is broken.")
+    fail(BAD, "It is worse.")
+
+    def button(user, tuid):
+        found = user.find(kind=ui.button, content="Try again").elements
+        (one,) = [b for b in found if tuid in b.props["aria-label"]]
+        return one
+
+    async def look(user):
+        await user.open("/health")
+        await user.should_see("It is broken.")
+        await user.should_see("It is worse.")
+        other = button(user, BAD)
+        clicked = user.find(kind=ui.button, content="Try again")
+        clicked.elements = {button(user, GONE)}
+        clicked.click()
+        await user.should_see(f"{GONE} is announced and tried again.", retries=100)
+        await user.should_not_see("It is broken.", retries=100)
+        await user.should_see(f"{GONE} is announced and tried again.")
+        assert button(user, BAD) is other
+
+    visit(look)
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_is_wrong_is_told_first_with_what_mends_it(visit, fail):
+    fail(GONE, "It is broken.")
+
+    async def look(user):
+        await user.open("/health")
+        await user.should_see("no producer is heard")
+        await user.should_see("1 dataset(s) failed: It is broken.")
+        await user.should_see("quantify-sync retry --failed --source fridge")
+
+    visit(look)
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_dataset_that_could_not_be_stored_says_why_on_its_page(visit, fail):
+    fail(GONE, "It is broken.")
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{BAD}")
+        await user.should_see("The catalogue has no dataset")
+        await user.open(f"/datasets/fridge/{GONE}")
+        await user.should_see("It could not be stored")
+        await user.should_see("It is broken.")
+        user.find("Try again").click()
+        await user.should_see("is announced and tried again", retries=100)
+
+    visit(look)
+
+
+def test_without_a_source_pages_tell_how_to_add_one(visit, settings):
+    async def look(user):
+        await user.open("/health")
+        await user.should_see("quantify-sync sources add")
+        await user.open("/")
+        await user.should_see("quantify-sync demo")
+        await user.open("/datasets")
+        await user.should_see("There is no catalogue")
+
+    visit(look, settings.model_copy(update={"sources": ()}))
