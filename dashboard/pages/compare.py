@@ -53,7 +53,7 @@ def add_page(settings: Settings, opened: OpenedDatasets) -> None:
     async def compare(d: str = "", y: str = "", part: str = "") -> None:
         names = [name.strip() for name in d.split(",") if name.strip()]
         view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
-        with frame("Compare"):
+        with frame("Compare", plots=True):
             heading("Compare")
             _chooser(names)
             if len(names) > MOST:

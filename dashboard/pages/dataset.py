@@ -67,7 +67,7 @@ def add_page(house: House) -> None:
                 return _Missing(str(error), house.refusal(source, tuid), runs)
 
         found = await run.io_bound(find)
-        with frame("Dataset"):
+        with frame("Dataset", plots=True):
             if found is None or isinstance(found, _Missing):
                 _missing(house, source, tuid, found)
                 return

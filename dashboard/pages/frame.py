@@ -46,17 +46,22 @@ COLOURS = (
 
 
 @contextmanager
-def frame(title: str) -> Iterator[None]:
+def frame(title: str, *, plots: bool = False) -> Iterator[None]:
     """Put a page's content between the header and the end.
 
     Parameters
     ----------
     title
         Of the page: its heading for screen readers, and the browser's tab.
+    plots
+        Whether it will draw some: plotly.js is read from the beginning then. It takes
+        longer than all the rest.
     """
     ui.page_title(f"{title} · quantify-sync")
     ui.add_head_html(f"<style>{_STYLE}</style>")
     ui.add_body_html('<a class="skip" href="#content">Go to the content</a>')
+    if plots:
+        ui.add_body_html('<script type="module">import("nicegui-plotly");</script>')
     dark = ui.dark_mode(value=_chosen_mode())
     with (
         ui.header().classes("items-center gap-2 px-4 py-2"),

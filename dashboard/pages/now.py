@@ -38,7 +38,7 @@ def add_page(overview: Overview, hub: Hub) -> None:
 
     @ui.page("/", response_timeout=PATIENCE)
     async def now() -> None:
-        with frame("Now"):
+        with frame("Now", plots=True):
             heading("What runs now")
             board = _Board()
         keep_looking(hub)

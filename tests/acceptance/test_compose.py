@@ -424,7 +424,7 @@ def test_a_lab_machine_that_is_silent_raises_the_readmes_alarm(
         )
 
     def alarms():
-        with suppress(OSError):  # it is starting
+        with suppress(OSError, ValueError):  # it is starting
             told = json.loads(get(f"http://{address}/api/v1/alerts")[1])
             found = told["data"]["alerts"]
             firing = (a["labels"] for a in found if a["state"] == "firing")

@@ -177,6 +177,7 @@ def logging_as_it_was(monkeypatch):
     handlers, level = root.handlers[:], root.level
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    logging.captureWarnings(capture=False)  # another test may have begun it
     yield
     logging.captureWarnings(capture=False)
     root.handlers[:], root.level = handlers, level
