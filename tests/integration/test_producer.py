@@ -775,7 +775,7 @@ def test_it_is_announced_again_where_the_task_for_it_was_lost(lab):
     tuid = tuid_of(container)
     presence.claim_queued(lab.redis, SOURCE, [tuid], queues.BACKLOG)
     said = len(lab.about(tuid))
-    held = presence.QUEUED_MS - presence.UNDERWAY_MS
+    held = presence.QUEUED_MS - presence.UNDERWAY_MS - 1_000
     lab.redis.pexpire(keys.queued(SOURCE, tuid), held)
     lab.until(lambda: len(lab.about(tuid)) > said)
 

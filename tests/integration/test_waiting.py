@@ -18,9 +18,9 @@ def claim(redis):
     return claim
 
 
-def age(redis, name, ms=presence.UNDERWAY_MS):
-    """Let a mark be so old."""
-    redis.pexpire(name, presence.QUEUED_MS - ms)
+def age(redis, name):
+    """Let a mark be so old that its task is in its queue, or lost."""
+    redis.pexpire(name, presence.QUEUED_MS - presence.UNDERWAY_MS - 1_000)
 
 
 def test_a_dataset_is_claimed_once(redis, claim):
