@@ -112,8 +112,24 @@ class Control(Envelope):
     headers: dict[Word, Plain | float]  # type: ignore[assignment] # of another kind
 
 
+class QoS(kombu_redis.QoS):  # type: ignore[misc] # as below
+    """What a worker has taken and not acknowledged."""
+
+    def restore_unacked_once(self, stderr: object = None) -> None:
+        """Give it back, but not to a Redis that is away, which ends a worker (5.7).
+
+        It is announced again, as everything that was lost.
+        """
+        try:
+            super().restore_unacked_once(stderr)
+        except Exception:  # noqa: BLE001 - whatever it is, the worker goes on
+            logger.warning("What was taken when Redis went away is not given back")
+
+
 class Channel(kombu_redis.Channel):  # type: ignore[misc] # its classes have no types
     """A channel that outlives what is no JSON."""
+
+    QoS = QoS
 
     def _brpop_read(self, **options: Any) -> object:
         try:
