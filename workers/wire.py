@@ -22,6 +22,8 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from shared import queues
 
@@ -130,6 +132,18 @@ class Channel(kombu_redis.Channel):  # type: ignore[misc] # its classes have no 
     """A channel that outlives what is no JSON."""
 
     QoS = QoS
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:  # noqa: FBT001, FBT002 - kombu's own
+        """Have what waits for messages fail at once, so that Celery connects anew.
+
+        redis-py would connect anew by itself, and then wait for the answer to a
+        question that the new connection was never asked.
+        """
+        parameters: dict[str, Any] = super()._connparams(asynchronous=asynchronous)
+        if asynchronous:
+            never = Retry(NoBackoff(), 0)
+            parameters |= {"retry": never, "retry_on_timeout": False}
+        return parameters
 
     def _brpop_read(self, **options: Any) -> object:
         try:
