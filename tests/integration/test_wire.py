@@ -13,6 +13,7 @@ from workers import wire
 @pytest.fixture
 def app(redis_url, monkeypatch):
     monkeypatch.setitem(TRANSPORT_ALIASES, "redis", f"{wire.__name__}:Transport")
+    monkeypatch.setattr("kombu.transport._transport_cache", {})  # of earlier tests
     with broker.make_app(redis_url) as app:
         yield app
 
