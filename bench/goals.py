@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
 
 class Goals:
     """What was to be reached, and what of it was missed."""
@@ -31,3 +37,25 @@ class Goals:
         """End the process with 1 if a goal was missed."""
         if self._missed:
             raise SystemExit("\n  ".join(("Goals that were missed:", *self._missed)))
+
+
+def run_sections(
+    what: str, sections: Mapping[str, Sequence[Callable[[Goals], None]]]
+) -> None:
+    """Run the sections of a benchmark that the command line names, or all.
+
+    Parameters
+    ----------
+    what
+        The benchmark's docstring.
+    sections
+        Their names, and the parts of each.
+    """
+    parser = argparse.ArgumentParser(description=what.partition("\n")[0])
+    parser.add_argument("section", nargs="*", choices=[[], *sections])
+    goals = Goals()
+    for section in parser.parse_args().section or sections:
+        print(section)
+        for part in sections[section]:
+            part(goals)
+    goals.conclude()

@@ -19,7 +19,6 @@ writer   the writer's own time in a watched folder and in one that nobody watche
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import random
 import statistics
@@ -32,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import h5py
-from goals import Goals
+from goals import Goals, run_sections
 from rewriting import FastRun, Run
 from stack import PATIENCE, memory, processor_seconds, running, wait_for
 
@@ -385,17 +384,5 @@ SECTIONS: dict[str, tuple[Callable[[Goals], None], ...]] = {
 }
 
 
-def main() -> None:
-    """Run what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("section", nargs="*", choices=[[], *SECTIONS])
-    goals = Goals()
-    for section in parser.parse_args().section or SECTIONS:
-        print(section)
-        for part in SECTIONS[section]:
-            part(goals)
-    goals.conclude()
-
-
 if __name__ == "__main__":
-    main()
+    run_sections(__doc__, SECTIONS)

@@ -23,7 +23,6 @@ memory   of the server, with 50 open pages of a browser, which do not draw what 
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import statistics
@@ -37,7 +36,7 @@ from urllib.request import urlopen
 import numpy as np
 import xarray as xr
 from chromium import chromium, chromium_seconds
-from goals import Goals
+from goals import Goals, run_sections
 from rewriting import FastRun
 from stack import SOURCE, memory, processor_seconds, running, wait_for
 
@@ -368,25 +367,17 @@ def latencies(goals: Goals) -> None:
         )
 
 
-SECTIONS: dict[str, Callable[[Goals], None]] = {
-    "latency": latencies,
-    "first": first,
-    "memory": many,
+def tell_load(_: Goals) -> None:
+    """Tell what else the machine does: it makes all of this slower."""
+    print(f"  load of the last minute: {os.getloadavg()[0]:.1f}")
+
+
+SECTIONS: dict[str, tuple[Callable[[Goals], None], ...]] = {
+    "latency": (latencies, tell_load),
+    "first": (first, tell_load),
+    "memory": (many, tell_load),
 }
 
 
-def main() -> None:
-    """Run what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("section", nargs="*", choices=[[], *SECTIONS])
-    goals = Goals()
-    for section in parser.parse_args().section or SECTIONS:
-        print(section)
-        SECTIONS[section](goals)
-        # Other programs' work makes all of this slower.
-        print(f"  load of the last minute: {os.getloadavg()[0]:.1f}")
-    goals.conclude()
-
-
 if __name__ == "__main__":
-    main()
+    run_sections(__doc__, SECTIONS)

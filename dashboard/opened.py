@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from quantify_sync.client import open_dataset
 from quantify_sync.instruments import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
 
     from quantify_sync.instruments import InstrumentSetting
@@ -29,9 +31,56 @@ SNAPSHOTS = 8
 Key = tuple[str, str, int]
 """Source, TUID and version of the row: another version is another dataset."""
 
+SummaryT = TypeVar("SummaryT", bound="DatasetSummary")
+ReadT = TypeVar("ReadT")
 
-class OpenedDatasets:
-    """Opens datasets, and keeps those asked for last.
+
+class _Kept(Generic[SummaryT, ReadT]):
+    """Reads something of datasets, and keeps those asked for last; one at least.
+
+    Parameters
+    ----------
+    read
+        Reads it.
+    size
+        How much room it takes.
+    room
+        That all have together.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[SummaryT], ReadT],
+        *,
+        size: Callable[[ReadT], int],
+        room: int,
+    ) -> None:
+        self._read = read
+        self._size = size
+        self._room = room
+        self._kept: OrderedDict[Key, ReadT] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, summary: SummaryT) -> ReadT:
+        """Give it; it must not be changed. Errors as of what reads it."""
+        key = summary.source, summary.alt_uid, summary.version
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        found = self._read(summary)
+        with self._lock:
+            self._kept[key] = found
+            while len(self._kept) > 1 and self._taken() > self._room:
+                self._kept.popitem(last=False)
+        return found
+
+    def _taken(self) -> int:
+        return sum(map(self._size, self._kept.values()))
+
+
+class OpenedDatasets(_Kept["DatasetSummary", "xr.Dataset"]):
+    """Opens datasets (`open_dataset`), and keeps those asked for last.
 
     Parameters
     ----------
@@ -40,31 +89,15 @@ class OpenedDatasets:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._kept: OrderedDict[Key, xr.Dataset] = OrderedDict()
-        self._lock = threading.Lock()
+        def read(summary: DatasetSummary) -> xr.Dataset:
+            return open_dataset(
+                summary.alt_uid, source=summary.source, settings=settings
+            )
 
-    def get(self, summary: DatasetSummary) -> xr.Dataset:
-        """Open a dataset; it must not be changed. Errors as of `open_dataset`."""
-        key = summary.source, summary.alt_uid, summary.version
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        dataset = open_dataset(
-            summary.alt_uid, source=summary.source, settings=self._settings
-        )
-        with self._lock:
-            self._kept[key] = dataset
-            while len(self._kept) > 1 and self._size() > ROOM:
-                self._kept.popitem(last=False)
-        return dataset
-
-    def _size(self) -> int:
-        return sum(dataset.nbytes for dataset in self._kept.values())
+        super().__init__(read, size=lambda dataset: dataset.nbytes, room=ROOM)
 
 
-class OpenedSettings:
+class OpenedSettings(_Kept["DatasetRecord", "tuple[InstrumentSetting, ...]"]):
     """Reads the instruments' settings of measurements, and keeps those asked for last.
 
     Parameters
@@ -74,20 +107,7 @@ class OpenedSettings:
     """
 
     def __init__(self, place: Place) -> None:
-        self._place = place
-        self._kept: OrderedDict[Key, tuple[InstrumentSetting, ...]] = OrderedDict()
-        self._lock = threading.Lock()
+        def read(record: DatasetRecord) -> tuple[InstrumentSetting, ...]:
+            return read_settings(place, record)
 
-    def get(self, record: DatasetRecord) -> tuple[InstrumentSetting, ...]:
-        """Give the settings of one. Errors as of `read_settings`."""
-        key = record.source, record.alt_uid, record.version
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        settings = read_settings(self._place, record)
-        with self._lock:
-            self._kept[key] = settings
-            while len(self._kept) > SNAPSHOTS:
-                self._kept.popitem(last=False)
-        return settings
+        super().__init__(read, size=lambda _: 1, room=SNAPSHOTS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import answers, keys, listings, pauses, presence, queues, requests
+from shared import answers, keys, listings, marks, pauses, presence, queues, requests
 from shared.broker import connect, make_app, reaching
 from shared.events import MAX_FOUND, Announcement, DatasetsFound, Sighting
 
@@ -122,7 +122,7 @@ class Announcer:
     def queued(self, tuids: Sequence[str]) -> set[str]:
         """Tell for which datasets a task waits already."""
         with reaching(self._url):
-            return presence.is_queued(self._redis, self._source, tuids)
+            return marks.is_queued(self._redis, self._source, tuids)
 
     def mark(self) -> CatalogueMark:
         """Read which catalogue answers now."""

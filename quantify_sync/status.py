@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from quantify_sync.pausing import read_pauses
 from quantify_sync.troubles import Trouble, find_troubles
-from shared import answers, keys, listings, presence, queues, refusals
+from shared import answers, keys, listings, marks, presence, queues, refusals
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
 from shared.catalogue.search import count_by_state, failures
@@ -324,7 +324,7 @@ def _runs(redis: Redis, source: str) -> tuple[RunStatus, ...]:
 
 def _unfollowed(redis: Redis, source: str) -> tuple[str, ...]:
     """Tell which runs go on that no live worker has taken."""
-    waiting = list(presence.waiting_for_follower(redis, source))
+    waiting = list(marks.waiting_for_follower(redis, source))
     now = presence.read_now(redis, source, waiting)
     return tuple(t for t in waiting if t in now.running and t not in now.followed)
 

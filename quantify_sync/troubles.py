@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from quantify_sync.output import duration
+from shared.events import OF_VERSION
 from shared.models import Model
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ LONG = 900.0
 again after ten minutes at the latest."""
 CLOCK_TOLERANCE = 10.0  # seconds; no rule needs equal clocks, but people compare times
 TOLD_REASONS = 3  # different ones of failures and refusals
-OF_A_VERSION = "of version "  # `shared.events`: a newer producer's message
 
 
 class Trouble(Model):
@@ -137,29 +137,25 @@ def _of_datasets(now: Status) -> Iterator[Trouble]:
 
 def _of_refusals(refused: dict[str, int]) -> Iterator[Trouble]:
     """Tell of messages that belong to no dataset: newer ones, and nonsense."""
-    newer = {reason for reason in refused if OF_A_VERSION in reason}
-    remedies = (
-        (
+    newer = {why: n for why, n in refused.items() if OF_VERSION in why}
+    others = {why: n for why, n in refused.items() if why not in newer}
+    if newer:
+        yield _refused(
             newer,
-            (
-                "upgrade the workers first, then the producers: pip install -U "
-                "quantify-sync"
-            ),
-        ),
-        (
-            refused.keys() - newer,
-            (
-                "find who sends them, by the log of the worker for "
-                "'events'; nothing of ours does: change Redis' passwords"
-            ),
-        ),
+            "upgrade the workers first, then the producers: "
+            "pip install -U quantify-sync",
+        )
+    if others:
+        yield _refused(
+            others,
+            "find who sends them, by the log of the worker for 'events'; nothing of "
+            "ours does: change Redis' passwords",
+        )
+
+
+def _refused(refused: dict[str, int], remedy: str) -> Trouble:
+    told = "; ".join(list(refused)[:TOLD_REASONS])
+    number = sum(refused.values())
+    return Trouble(
+        what=f"{number} message(s) were refused in the last day: {told}", remedy=remedy
     )
-    for reasons, remedy in remedies:
-        if reasons:
-            first = [reason for reason in refused if reason in reasons]
-            told = "; ".join(first[:TOLD_REASONS])
-            number = sum(refused[reason] for reason in reasons)
-            yield Trouble(
-                what=f"{number} message(s) were refused in the last day: {told}",
-                remedy=remedy,
-            )

@@ -31,6 +31,8 @@ from shared.tuid import TUID_PATTERN, is_day, parse_container
 
 VERSION = 1
 ACCEPTED_VERSIONS = (VERSION - 1, VERSION)
+OF_VERSION = "of version "
+"""Part of what is said of a message that only newer workers can read."""
 MAX_FOUND = 500
 """Datasets in one `datasets_found`: 100,000 datasets make 200 messages."""
 MAX_FOLDER = 2048
@@ -151,7 +153,7 @@ def parse(kind: type[MessageT], message: Any) -> MessageT:
     version = message.get("version") if isinstance(message, dict) else None
     if version not in ACCEPTED_VERSIONS:
         raise MessageError(
-            f"A message of version {str(version)[:20]!r} can't be read here (known: "
+            f"A message {OF_VERSION}{str(version)[:20]!r} can't be read here (known: "
             f"{ACCEPTED_VERSIONS}): upgrade the workers, then the producers."
         )
     try:

@@ -13,6 +13,7 @@ import re
 import uuid
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
@@ -28,6 +29,7 @@ from shared.errors import (
     StoreUnavailableError,
 )
 from shared.storekeys import is_key
+from shared.unhurried import unhurried
 from shared.urls import without_password
 
 if TYPE_CHECKING:
@@ -103,7 +105,7 @@ class Store:
         wait_for: Callable[[int], None] | None = None,
     ) -> None:
         parts = _split(url)
-        self._wait_for = wait_for
+        self._unhurried = partial(unhurried, wait_for=wait_for)
         self.identity = _identity(parts)
         config = dict(parse_qsl(parts.query)) | dict(options or {})
         client = {key: config.pop(key) for key in _CLIENT_KEYS & config.keys()}
@@ -371,33 +373,20 @@ class Store:
         elif not isinstance(data, bytes | Path):
             data.seek(0)
         try:
-            with self._errors_translated("write", key), self._limited(data) as content:
+            with (
+                self._errors_translated("write", key),
+                self._unhurried(data) as sent,
+            ):
                 obstore.put(
                     self._objects,
                     key,
-                    content,
+                    sent,
                     chunk_size=CHUNK_BYTES,
                     max_concurrency=PARTS_AT_ONCE,
                 )
         except NotFoundError as error:
             # Not the object: its bucket or folder.
             raise StoreUnavailableError(str(error)) from None
-
-    @contextmanager
-    def _limited(
-        self, data: bytes | Path | IO[bytes]
-    ) -> Iterator[bytes | Path | IO[bytes] | io.RawIOBase]:
-        """Give content that is read no faster than it may be sent."""
-        if self._wait_for is None:
-            yield data
-        elif isinstance(data, bytes):
-            self._wait_for(len(data))
-            yield data
-        elif isinstance(data, Path):
-            with data.open("rb") as file:
-                yield _Unhurried(file, self._wait_for)
-        else:
-            yield _Unhurried(data, self._wait_for)
 
     @contextmanager
     def _errors_translated(self, action: str, key: str) -> Iterator[None]:
@@ -419,22 +408,6 @@ class Store:
                 f"{_reason(error)}. Check that it is reachable, writable and not "
                 "full; `quantify-sync check` tries it."
             ) from None
-
-
-class _Unhurried(io.RawIOBase):
-    """A file as obstore reads it, for each piece of which the line is waited for."""
-
-    def __init__(self, file: IO[bytes], wait_for: Callable[[int], None]) -> None:
-        self._file = file
-        self._wait_for = wait_for
-
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        self._wait_for(len(piece))
-        return piece
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
 
 
 def _split(url: str) -> SplitResult:

@@ -260,6 +260,17 @@ def _postgres_binaries() -> Path | None:
     return found[0].parent if found else None
 
 
+@pytest.fixture(scope="session")
+def needs():
+    """Leave a test out where something is not installed; in CI it has to be."""
+
+    def need(there, what):
+        if not there:
+            _unavailable(f"this needs {what}")
+
+    return need
+
+
 def _unavailable(why: str) -> NoReturn:
     """End a test that has no PostgreSQL; in CI there has to be one."""
     (pytest.fail if IN_CI else pytest.skip)(why)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import attempts, presence, queues
+from shared import attempts, marks, presence, queues
 from shared.catalogue import queries
 from shared.catalogue.records import State
 from shared.events import DatasetsFound
@@ -32,9 +32,7 @@ def on_announcement(app: Celery, place: Workplace, message: Announcement) -> Non
     tuids = [message.tuid]
     busy = presence.uploading(place.redis, message.source, tuids)
     queue = queues.with_suffix(queues.UPLOADS, suffix)
-    first = not busy and presence.claim_queued(
-        place.redis, message.source, tuids, queue
-    )
+    first = not busy and marks.claim_queued(place.redis, message.source, tuids, queue)
     # A settled run is to be read again, which another task may not do.
     if first or message.why == "settled":
         send_upload(app, message, suffix)
@@ -50,7 +48,7 @@ def _have_followed(
         running=message.tuid in now.running,
         followed=message.tuid in now.followed,
     )
-    if wanted and presence.claim_follow(
+    if wanted and marks.claim_follow(
         place.redis,
         message.source,
         message.tuid,
@@ -89,7 +87,7 @@ def on_found(app: Celery, place: Workplace, message: DatasetsFound) -> None:
     tuids = [seen.tuid for seen in wanted]
     # Not one that is being uploaded: it is announced again if that was too early.
     busy = presence.uploading(place.redis, message.source, tuids)
-    first = presence.claim_queued(
+    first = marks.claim_queued(
         place.redis,
         message.source,
         [tuid for tuid in tuids if tuid not in busy],

@@ -22,7 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from shared import keys, pauses, presence, queues, refusals
+from shared import keys, marks, pauses, presence, queues, refusals
 from shared.broker import connect
 from shared.metrics import (
     Told,
@@ -126,7 +126,7 @@ class RedisCollector(Collector):
 
     def _runs(self, source: str) -> tuple[int, int]:
         progress = presence.read_progress(self._redis, source)
-        waiting = list(presence.waiting_for_follower(self._redis, source))
+        waiting = list(marks.waiting_for_follower(self._redis, source))
         now = presence.read_now(self._redis, source, waiting)
         return (
             sum(1 for one in progress.values() if one.state == "live"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared import answers, broker, events, presence, queues, refusals
+from shared import answers, broker, events, marks, queues, refusals
 from shared.errors import (
     MessageError,
     PermanentError,
@@ -110,7 +110,7 @@ def follow(self: Task, message: dict[str, Any]) -> None:
                 announcement = events.parse(events.Announcement, message)
             except MessageError:
                 for source, seen in _named(message):  # a newer worker may well take it
-                    presence.clear_follow(this_workplace().redis, source, seen.tuid)
+                    marks.clear_follow(this_workplace().redis, source, seen.tuid)
                 raise
             this_desk().follow(announcement, tell=_telling(self))
     except QuantifySyncError as error:
@@ -176,7 +176,7 @@ def _clear_queued(place: Workplace, message: Any) -> None:
     """Tell that a task has started, be it for a message that can't be read here."""
     named = list(_named(message))
     for source in {source for source, _ in named}:  # one, if any
-        presence.clear_queued(place.redis, source, [seen.tuid for _, seen in named])
+        marks.clear_queued(place.redis, source, [seen.tuid for _, seen in named])
 
 
 def _refuse(place: Workplace, message: Any, error: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from nicegui import ui
 
-from dashboard.pages.frame import section
+from dashboard.pages.frame import dataset_address, section
 from dashboard.pages.retry import retry_button
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Failures:
             with ui.column().classes("gap-0 min-w-0 grow"):
                 ui.link(
                     f"{failure.source}: {failure.tuid}",
-                    f"/datasets/{quote(failure.source)}/{failure.tuid}",
+                    dataset_address(failure.source, failure.tuid),
                 )
                 ui.label(failure.reason).classes("quiet text-sm break-words")
             retry_button(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from nicegui import html, ui
 from nicegui.elements.mixins.text_element import TextElement
@@ -90,6 +91,11 @@ def _chosen_mode() -> bool | None:
     """Tell whether this browser's page is dark; None for as its system is."""
     chosen = ui.context.client.request.cookies.get(MODE)
     return {"dark": True, "light": False}.get(chosen or "")
+
+
+def dataset_address(source: str, tuid: str) -> str:
+    """Where a dataset's page is."""
+    return f"/datasets/{quote(source)}/{tuid}"
 
 
 def heading(text: str) -> ui.label:

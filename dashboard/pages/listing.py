@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from nicegui import html, run, ui
 
 from dashboard.pages import compare
-from dashboard.pages.frame import text
+from dashboard.pages.frame import dataset_address, text
 from dashboard.pages.live import STORED
 from dashboard.pages.running import counted, keep_looking
 from shared.catalogue.records import State
@@ -123,8 +122,7 @@ class _Row:
                     js_handler="(event) => emit(event.target.checked)",
                 )
             with html.td():
-                address = f"/datasets/{quote(summary.source)}/{summary.alt_uid}"
-                ui.link(name, address)
+                ui.link(name, dataset_address(*self.key))
                 self._star = text("span", "★").props('role=img aria-label="starred"')
             text("td", summary.alt_uid).classes("whitespace-nowrap")
             text("td", summary.set_up)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from nicegui import run, ui
 
 from dashboard.cards import Badge
 from dashboard.pages.code import code
-from dashboard.pages.frame import PATIENCE, frame, heading, layout
+from dashboard.pages.frame import PATIENCE, dataset_address, frame, heading, layout
 from dashboard.pages.plot import Plot
 from dashboard.pages.running import keep_looking, numbers
 from quantify_sync.output import duration
@@ -123,7 +122,7 @@ class _CardView:
     def _show_run(self, run: Run) -> None:
         self._title.set_visibility(True)
         self._title.set_text(f"{run.name or 'unnamed'}  ({run.tuid})")
-        self._title.props["href"] = f"/datasets/{quote(run.source)}/{run.tuid}"
+        self._title.props["href"] = dataset_address(run.source, run.tuid)
         if self._chosen not in run.variables:
             self._chosen = next(iter(run.variables), "")
         if self._choice.options != dict(run.variables):
@@ -152,9 +151,7 @@ class _CardView:
             )
             return
         self._title.set_text(f"{card.last.name}  ({card.last.alt_uid})")
-        self._title.props["href"] = (
-            f"/datasets/{quote(card.source)}/{card.last.alt_uid}"
-        )
+        self._title.props["href"] = dataset_address(card.source, card.last.alt_uid)
         told = f"Last measured: {card.last.collected:%d %B %Y, %H:%M}"
         if card.last.points and card.last.filled is not None:
             told += f"; {card.last.filled} of {card.last.points} points"

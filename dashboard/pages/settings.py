@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from nicegui import html, run, ui
 
 from dashboard import tree
 from dashboard.other import PREVIOUS, call, find_other
-from dashboard.pages.frame import section, text
+from dashboard.pages.frame import dataset_address, section, text
 from dashboard.pages.table import table
 from quantify_sync.instruments import differences
 from shared.errors import QuantifySyncError
@@ -168,7 +168,7 @@ class InstrumentSettings:
             self._called.set_value(self._asked["other"])
         await self._show()
         query = urlencode(self._asked)
-        address = f"/datasets/{quote(self._record.source)}/{self._record.alt_uid}"
+        address = dataset_address(self._record.source, self._record.alt_uid)
         ui.navigate.history.replace(address + (f"?{query}" if query else ""))
 
     def _place(
@@ -228,7 +228,7 @@ def _differences(other: DatasetRecord, differing: Sequence[Difference]) -> None:
         ui.label(f"{len(differing):,} settings differ from those of")
         ui.link(
             f"{other.name or 'unnamed'} ({other.alt_uid})",
-            f"/datasets/{quote(other.source)}/{other.alt_uid}",
+            dataset_address(other.source, other.alt_uid),
         )
     if not differing:
         return

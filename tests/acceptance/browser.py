@@ -10,11 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
-IN_CI = os.environ.get("CI") == "true"
 ARTEFACTS = Path(os.environ.get("QUANTIFY_SYNC_ARTEFACTS", ROOT / "test-artefacts"))
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = (
@@ -52,10 +50,9 @@ class Windows:
 
 
 @contextmanager
-def chromium():
+def chromium(needs):
     """Start Debian's Chromium; without it the tests are skipped, and fail in CI."""
-    if not CHROMIUM.exists():
-        (pytest.fail if IN_CI else pytest.skip)(f"{CHROMIUM} is not installed")
+    needs(CHROMIUM.exists(), CHROMIUM)
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)

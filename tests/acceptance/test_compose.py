@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import runpy
 import shlex
@@ -36,7 +35,6 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-IN_CI = os.environ.get("CI") == "true"
 WAIT = 60  # seconds for what takes one or two where nothing else runs
 DATASETS = (
     "20260302/20260302-015602-771-e40978-grid_2d",
@@ -65,10 +63,15 @@ def get(url, **headers):
             return answer.code, answer.read().decode()
 
 
-def needs(program):
-    if shutil.which(program) is None:
-        (pytest.fail if IN_CI else pytest.skip)(f"{program} is not installed")
-    return program
+@pytest.fixture(scope="session")
+def program(needs):
+    """Give the name of a program that there has to be."""
+
+    def find(name):
+        needs(shutil.which(name), name)
+        return name
+
+    return find
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +108,12 @@ def deployment(compose, dot_env, lab, tmp_path_factory, free_port, postgres_bina
 
 
 @pytest.fixture(scope="module")
-def servers(deployment, start_redis, make_postgres):
+def servers(deployment, start_redis, make_postgres, program):
     """Redis and PostgreSQL, as their images start them."""
-    needs("redis-cli")
+    program("redis-cli")
     process, port = start_redis(
         deployment.folder("redis"),
-        program=needs("redis-server"),
+        program=program("redis-server"),
         unknown="+client|setinfo",  # before Redis 7.2, which Debian 12 has
     )
     deployment.adopt("redis", process, port=(6379, port))
@@ -216,8 +219,8 @@ def followed(endless, flower, live):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with BROWSER["chromium"]() as browser:
+def browser(needs):
+    with BROWSER["chromium"](needs) as browser:
         yield browser
 
 
@@ -400,7 +403,7 @@ def test_what_two_lab_machines_measure_is_stored_and_shown_by_flower(
 
 
 def test_a_lab_machine_that_is_silent_raises_the_readmes_alarm(
-    lab_machines, running, tmp_path, free_port, live
+    lab_machines, running, tmp_path, free_port, live, program
 ):
     """Its producer is stopped. A Prometheus with the README's rules tells it."""
     silent, other = lab_machines
@@ -414,7 +417,7 @@ def test_a_lab_machine_that_is_silent_raises_the_readmes_alarm(
     workers = [running.port(f"worker-{name}", 9101) for name in ("events", "live")]
     targets = [f"127.0.0.1:{port}" for port in (ports[0], *workers)]
     config = LAB_MACHINE["alerting"](tmp_path, targets)
-    subprocess.run([needs("promtool"), "check", "config", str(config)], check=True)
+    subprocess.run([program("promtool"), "check", "config", str(config)], check=True)
     address = f"127.0.0.1:{free_port()}"
     storage = f"--storage.tsdb.path={tmp_path / 'data'}"
     words = ["prometheus", f"--config.file={config}", storage]

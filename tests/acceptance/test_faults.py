@@ -325,7 +325,7 @@ if 'worker' in sys.argv:
 """
 
 
-SOON_LOST = "from shared import presence\npresence.UNDERWAY_MS = 1000\n"
+SOON_LOST = "from shared import marks\nmarks.UNDERWAY_MS = 1000\n"
 DIES_WITH_CLAIMS = """
 import os, sys
 if "worker" in sys.argv:

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 LONG = bool(os.environ.get("FAULT_LONG"))
-IN_CI = os.environ.get("CI") == "true"
 AWAY = 20.0 if LONG else 2.5  # s that a drive is away
 OLD_ATTRIBUTES = 60.0  # s that a mount shows them: longer than the test waits
 OLD_DAY = "20200101"
@@ -25,14 +24,8 @@ HOUR = 3600
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
 
-def needs(there, what):
-    """Leave a test out where something is not installed; in CI it has to be."""
-    if not there:
-        (pytest.fail if IN_CI else pytest.skip)(f"this needs {what}")
-
-
 @pytest.fixture(scope="module")
-def preloaded(tmp_path_factory):
+def preloaded(tmp_path_factory, needs):
     """Give a library that is made of a C file beside this one."""
     needs(shutil.which("gcc"), "gcc")
     folder = tmp_path_factory.mktemp("preloaded")
@@ -48,7 +41,7 @@ def preloaded(tmp_path_factory):
 
 
 @pytest.fixture
-def mount(wait_for):
+def mount(wait_for, needs):
     """Mount a small file system of a test's own somewhere."""
     mounted = []
 
@@ -171,7 +164,7 @@ def test_a_data_directory_that_goes_away_and_comes_back(
 # The watch ------------------------------------------------------------------------
 
 
-def test_lost_events_are_made_up_for_by_a_sweep(make_lab, load):
+def test_lost_events_are_made_up_for_by_a_sweep(make_lab, load, needs):
     lab = make_lab()
     needs(QUEUE.exists(), "Linux's inotify")
     lab.start_worker()

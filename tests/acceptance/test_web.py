@@ -179,8 +179,8 @@ def empty(make_stack, free_port, live):
 
 
 @pytest.fixture(scope="module")
-def windows():
-    with BROWSER["chromium"]() as browser:
+def windows(needs):
+    with BROWSER["chromium"](needs) as browser:
         yield BROWSER["Windows"](browser)
 
 

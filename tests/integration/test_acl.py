@@ -19,7 +19,7 @@ from producer.seen import Seen
 from producer.service import run_producer
 from quantify_sync import alive
 from quantify_sync.cli import app as commands
-from shared import answers, broker, keys, presence, queues, requests
+from shared import answers, broker, keys, marks, presence, queues, requests
 from shared.errors import BrokerUnavailableError
 from shared.events import Announcement, DatasetsFound, parse
 from shared.fingerprint import list_container
@@ -113,7 +113,7 @@ def test_the_producer_may_say_and_hear_all_that_a_producer_does(
     answers.write_mark(worker, mark)
     answers.confirm(worker, SOURCE, mark, {TUID: listing.fingerprint})
     asked = requests.ask(worker, SOURCE, "compare")
-    presence.claim_queued(worker, SOURCE, [TUID], queues.BACKLOG)
+    marks.claim_queued(worker, SOURCE, [TUID], queues.BACKLOG)
     said = {
         "pulse": lambda: announcer.pulse(
             TUID, size=1, mtime_us=1, writes=1, quiet=120.0
@@ -199,11 +199,11 @@ def work(celery, place, redis):
             announcements.on_announcement(celery, place, announcement)
         case queues.BACKLOG, _:
             together = parse(DatasetsFound, kwargs["message"])
-            presence.clear_queued(redis, SOURCE, [s.tuid for s in together.items])
+            marks.clear_queued(redis, SOURCE, [s.tuid for s in together.items])
             upload.upload_found(place, together)
         case queues.UPLOADS, _:
             one = parse(Announcement, kwargs["message"])
-            presence.clear_queued(redis, SOURCE, [one.tuid])
+            marks.clear_queued(redis, SOURCE, [one.tuid])
             upload.upload(place, one)
 
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared import keys, presence, queues, refusals
+from shared import keys, marks, presence, queues, refusals
 from shared.errors import DamagedFileError, StoreUnavailableError
 from shared.metrics import serve
 from shared.pauses import Pause, tell
@@ -58,7 +58,7 @@ def test_what_lies_in_redis_is_told(collector, redis):
     )
     presence.write_progress(redis, {("fridge", "one"): run})
     for tuid in ("waits", "is followed", "is over"):
-        presence.claim_follow(redis, "fridge", tuid, "{}", queues.LIVE)
+        marks.claim_follow(redis, "fridge", tuid, "{}", queues.LIVE)
     for tuid in ("waits", "is followed"):
         presence.send_pulse(redis, "fridge", tuid, size=1, mtime_us=1)
     presence.acquire(redis, [keys.follow("fridge", "is followed")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared import keys, pauses, presence, queues
+from shared import keys, marks, pauses, queues
 from shared.answers import read, read_mark
 from shared.catalogue import pauses as remembered
 from shared.catalogue.epoch import settle_epoch
@@ -93,12 +93,12 @@ def test_tasks_of_a_paused_source_end_without_work_or_answer(
     tasks, place, quantify_directory, announce, name
 ):
     message = announce(quantify_directory / GRID, why="write")
-    presence.claim_queued(place.redis, "fridge", [message.tuid], queues.UPLOADS)
+    marks.claim_queued(place.redis, "fridge", [message.tuid], queues.UPLOADS)
     pause(place)
     getattr(tasks, name)(message.model_dump(mode="json"))
     assert not is_worked_on(place, message)
     pause(place, None)
-    presence.clear_queued(place.redis, "fridge", [message.tuid])
+    marks.clear_queued(place.redis, "fridge", [message.tuid])
     getattr(tasks, name)(message.model_dump(mode="json"))
     assert is_worked_on(place, message)
 
@@ -112,7 +112,7 @@ def test_batches_of_a_paused_source_end_without_work_or_answer(
     pause(place)
     getattr(tasks, name)(batch.model_dump(mode="json"))
     assert not is_worked_on(place, message)
-    assert not presence.is_queued(place.redis, "fridge", [message.tuid])
+    assert not marks.is_queued(place.redis, "fridge", [message.tuid])
     pause(place, None)
     getattr(tasks, name)(batch.model_dump(mode="json"))
     assert is_worked_on(place, message)

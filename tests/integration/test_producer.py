@@ -26,7 +26,7 @@ from producer.scanner import MAX_TOLD
 from producer.service import run_producer
 from producer.sweeper import Sweeper
 from producer.watcher import OVERFLOW_LOGGER
-from shared import answers, keys, listings, pauses, presence, queues, requests
+from shared import answers, keys, listings, marks, pauses, presence, queues, requests
 from shared.answers import CatalogueMark
 from shared.broker import reaching
 from shared.errors import BrokerUnavailableError
@@ -758,11 +758,11 @@ def test_it_is_not_announced_again_while_a_task_for_it_waits(lab):
     age(lab.root)
     lab.start()
     lab.until(lambda: lab.about(tuid_of(container)))
-    presence.claim_queued(lab.redis, SOURCE, [tuid_of(container)], queues.UPLOADS)
+    marks.claim_queued(lab.redis, SOURCE, [tuid_of(container)], queues.UPLOADS)
     said = len(lab.about(tuid_of(container)))
     time.sleep(2 * TIMINGS.backoff_first)
     assert len(lab.about(tuid_of(container))) == said
-    presence.clear_queued(lab.redis, SOURCE, [tuid_of(container)])
+    marks.clear_queued(lab.redis, SOURCE, [tuid_of(container)])
     lab.until(lambda: len(lab.about(tuid_of(container))) > said)
 
 
@@ -773,9 +773,9 @@ def test_it_is_announced_again_where_the_task_for_it_was_lost(lab):
     lab.start()
     lab.until(lambda: lab.about(tuid_of(container)))
     tuid = tuid_of(container)
-    presence.claim_queued(lab.redis, SOURCE, [tuid], queues.BACKLOG)
+    marks.claim_queued(lab.redis, SOURCE, [tuid], queues.BACKLOG)
     said = len(lab.about(tuid))
-    held = presence.QUEUED_MS - presence.UNDERWAY_MS - 1_000
+    held = marks.QUEUED_MS - marks.UNDERWAY_MS - 1_000
     lab.redis.pexpire(keys.queued(SOURCE, tuid), held)
     lab.until(lambda: len(lab.about(tuid)) > said)
 
@@ -1088,7 +1088,7 @@ def test_a_new_run_is_told_as_created_though_a_task_of_a_sweep_waits_for_it(
     (container / "dataset.hdf5").rename(day / container.name / "dataset.hdf5")
     requests.ask(lab.redis, SOURCE, "compare")
     lab.until(lambda: lab.about(tuid, "scan"))
-    presence.claim_queued(lab.redis, SOURCE, [tuid], queues.UPLOADS)
+    marks.claim_queued(lab.redis, SOURCE, [tuid], queues.UPLOADS)
     told = lab.until(lambda: lab.about(tuid, "write"))
     assert told[0].task == queues.ON_CREATED
 

@@ -30,7 +30,6 @@ from shared import broker, queues
 from shared.errors import BrokerUnavailableError
 
 ROOT = Path(__file__).parents[2]
-IN_CI = os.environ.get("CI") == "true"
 STARTING = 60  # seconds for a worker to come up on a busy machine
 TUID = "20260302-015602-771-e40978"
 
@@ -110,11 +109,10 @@ class Authority:
 
 
 @pytest.fixture(scope="module")
-def tls(start_redis, tmp_path_factory, dot_env):
+def tls(start_redis, tmp_path_factory, dot_env, needs):
     """A server with what `docker-compose.tls.yml` says, and how to reach it."""
     program = shutil.which("redis-server")
-    if program is None:  # the server that comes by pip knows no TLS
-        (pytest.fail if IN_CI else pytest.skip)("redis-server is not installed")
+    needs(program, "redis-server")  # the server that comes by pip knows no TLS
     folder = tmp_path_factory.mktemp("tls")
     ours = Authority("ca", folder)
     address = x509.IPAddress(ip_address("127.0.0.1"))

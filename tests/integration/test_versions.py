@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import answers, keys, pauses, presence, queues, requests
+from shared import answers, keys, marks, pauses, presence, queues, requests
 from shared.answers import CatalogueMark
 from shared.errors import MessageError
 from shared.events import (
@@ -119,18 +119,18 @@ def test_an_old_worker_that_takes_a_newer_ones_task_blocks_no_other(
     container = quantify_directory / GRID
     message = announce(container)
     said = message if name == "upload_dataset" else found([container])
-    assert presence.claim_queued(redis, "fridge", [message.tuid], queues.UPLOADS)
+    assert marks.claim_queued(redis, "fridge", [message.tuid], queues.UPLOADS)
     getattr(tasks, name)(newer(said))
-    assert presence.is_queued(redis, "fridge", [message.tuid]) == set()
+    assert marks.is_queued(redis, "fridge", [message.tuid]) == set()
 
 
 def test_an_old_live_worker_that_takes_a_newer_ones_task_blocks_no_other(
     tasks, quantify_directory, announce, redis
 ):
     message = announce(quantify_directory / GRID, why="write")
-    assert presence.claim_follow(redis, "fridge", message.tuid, "{}", queues.LIVE)
+    assert marks.claim_follow(redis, "fridge", message.tuid, "{}", queues.LIVE)
     tasks.follow(newer(message))
-    assert presence.waiting_for_follower(redis, "fridge") == {}
+    assert marks.waiting_for_follower(redis, "fridge") == {}
 
 
 # Hints ------------------------------------------------------------------------------

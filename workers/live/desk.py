@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from redis.exceptions import RedisError
 
-from shared import keys, pauses, presence
+from shared import keys, marks, pauses, presence
 from shared.broker import reaching
 from shared.errors import MessageError, NotFoundError, QuantifySyncError, TransientError
 from shared.events import Announcement, parse
@@ -139,7 +139,7 @@ class Desk:
             with board.line(
                 source.name, tuid, token=token, since=since, tell=tell
             ) as line:
-                presence.clear_follow(self._place.redis, source.name, tuid)
+                marks.clear_follow(self._place.redis, source.name, tuid)
                 replicator = XArrayReplicator(
                     source,
                     memory,
@@ -164,7 +164,7 @@ class Desk:
                 self._follow_again(memory)
         with reaching(self._place.settings.broker):
             for source in self._place.settings.sources:
-                waiting = presence.waiting_for_follower(self._place.redis, source.name)
+                waiting = marks.waiting_for_follower(self._place.redis, source.name)
                 for text in waiting.values():
                     try:
                         message = parse(Announcement, json.loads(text))
@@ -225,12 +225,12 @@ class Desk:
         except RedisError:
             raise
         except TransientError:
-            presence.clear_follow(redis, source, tuid)
+            marks.clear_follow(redis, source, tuid)
             raise
         except Exception:
-            presence.put_off_follow(redis, source, tuid, message.model_dump_json())
+            marks.put_off_follow(redis, source, tuid, message.model_dump_json())
             raise
-        presence.clear_follow(redis, source, tuid)
+        marks.clear_follow(redis, source, tuid)
 
     def _follow_again(self, memory: Memory) -> None:
         with about(memory.source, memory.tuid):

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from quantify_sync.place import Place
 from quantify_sync.status import read_status
-from shared import answers, listings, presence, queues, refusals, requests
+from shared import answers, listings, marks, presence, queues, refusals, requests
 from shared.catalogue import queries
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
@@ -228,7 +228,7 @@ def test_a_run_that_no_live_worker_follows_is_told_with_the_remedy(
 ):
     redis = stored.redis
     for tuid in (STRANGER, GRID):
-        presence.claim_follow(redis, "fridge", tuid, "{}", queues.LIVE)
+        marks.claim_follow(redis, "fridge", tuid, "{}", queues.LIVE)
     presence.send_pulse(redis, "fridge", STRANGER, size=1, mtime_us=1)
 
     (source,) = json.loads(run("status", "--json", code=1))["sources"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import quantify_sync
-from shared import keys, pauses, presence, queues
+from shared import keys, marks, pauses, presence, queues
 from shared.errors import (
     NotConvertibleError,
     NotFoundError,
@@ -361,8 +361,8 @@ def test_a_worker_that_starts_leaves_what_newer_workers_said_to_them(
     one.begin(X, nothing())
     announcements.on_announcement(app, place, announce(one.container, why="write"))
     sent.clear()
-    presence.claim_follow(redis, "fridge", "1-newer", '{"version": 99}', queues.LIVE)
-    presence.claim_follow(redis, "fridge", "0-nonsense", "no JSON", queues.LIVE)
+    marks.claim_follow(redis, "fridge", "1-newer", '{"version": 99}', queues.LIVE)
+    marks.claim_follow(redis, "fridge", "0-nonsense", "no JSON", queues.LIVE)
     desk.resume()
     assert sent == [(queues.FOLLOW, "live", one.tuid)]
 
@@ -403,10 +403,10 @@ def test_a_run_that_another_machine_follows_is_left_to_it_without_a_trace(
 def test_a_run_that_has_its_follower_waits_for_none(run, follow, states, redis):
     one = run()
     one.begin(X, nothing())
-    presence.claim_follow(redis, "fridge", one.tuid, "{}", queues.LIVE)
+    marks.claim_follow(redis, "fridge", one.tuid, "{}", queues.LIVE)
     follower = follow(one)
     states.wait_for(lambda: follower.is_at(one))
-    assert presence.waiting_for_follower(redis, "fridge") == {}
+    assert marks.waiting_for_follower(redis, "fridge") == {}
 
 
 def test_following_that_breaks_down_is_not_tried_again_at_once(
@@ -425,7 +425,7 @@ def test_following_that_breaks_down_is_not_tried_again_at_once(
     assert redis.get(keys.follow("fridge", one.tuid)) is None
     announcements.on_announcement(app, place, message)
     assert queues.FOLLOW not in {name for name, _, _ in sent}
-    waiting = presence.waiting_for_follower(redis, "fridge")
+    waiting = marks.waiting_for_follower(redis, "fridge")
     assert json.loads(waiting[one.tuid])["tuid"] == one.tuid
     assert 0 < redis.pttl(keys.follow_queued("fridge", one.tuid)) <= 60_000
 
@@ -436,7 +436,7 @@ def test_a_run_whose_drive_was_away_when_it_was_to_be_followed_is_soon_wanted_ag
     one = run()
     one.begin(X, nothing())
     message = announce(one.container, why="write")
-    assert presence.claim_follow(
+    assert marks.claim_follow(
         redis, "fridge", one.tuid, message.model_dump_json(), queues.LIVE
     )
 
@@ -446,7 +446,7 @@ def test_a_run_whose_drive_was_away_when_it_was_to_be_followed_is_soon_wanted_ag
     monkeypatch.setattr(Desk, "_begun", fail)
     with pytest.raises(SourceUnavailableError):
         desk.follow(message)
-    assert presence.waiting_for_follower(redis, "fridge") == {}
+    assert marks.waiting_for_follower(redis, "fridge") == {}
 
 
 # What is told -----------------------------------------------------------------------
@@ -507,7 +507,7 @@ def test_a_pause_sends_the_follower_away_and_after_it_the_run_is_followed_on(
     assert follow(one).join() is None, "it is not begun while the source is paused"
     name = keys.follow("fridge", one.tuid)
     assert not place.redis.exists(name)
-    assert presence.waiting_for_follower(place.redis, "fridge") == {}
+    assert marks.waiting_for_follower(place.redis, "fridge") == {}
     assert place.redis.llen(queues.LIVE) == 0, "it was not handed on"
 
     pauses.tell(place.redis, {"fridge": None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared import keys, presence, queues
+from shared import keys, marks, queues
 
 TUIDS = ["20260302-015602-771-e40978", "20260302-015602-772-e40979"]
 FIRST, SECOND = TUIDS
@@ -13,28 +13,28 @@ FIRST, SECOND = TUIDS
 @pytest.fixture
 def claim(redis):
     def claim(*tuids):
-        return presence.claim_queued(redis, "fridge", tuids, queues.BACKLOG)
+        return marks.claim_queued(redis, "fridge", tuids, queues.BACKLOG)
 
     return claim
 
 
 def age(redis, name):
     """Let a mark be so old that its task is in its queue, or lost."""
-    redis.pexpire(name, presence.QUEUED_MS - presence.UNDERWAY_MS - 1_000)
+    redis.pexpire(name, marks.QUEUED_MS - marks.UNDERWAY_MS - 1_000)
 
 
 def test_a_dataset_is_claimed_once(redis, claim):
     assert claim(FIRST) == {FIRST}
     assert claim(FIRST, SECOND) == {SECOND}
-    assert presence.is_queued(redis, "fridge", TUIDS) == set(TUIDS)
-    assert presence.is_queued(redis, "other", TUIDS) == set()
+    assert marks.is_queued(redis, "fridge", TUIDS) == set(TUIDS)
+    assert marks.is_queued(redis, "other", TUIDS) == set()
 
 
 def test_a_task_that_waits_for_long_still_waits(redis, claim):
     claim(FIRST)
     redis.lpush(queues.BACKLOG, "a task")
     age(redis, keys.queued("fridge", FIRST))
-    assert presence.is_queued(redis, "fridge", TUIDS) == {FIRST}
+    assert marks.is_queued(redis, "fridge", TUIDS) == {FIRST}
     assert claim(FIRST, SECOND) == {SECOND}
 
 
@@ -42,14 +42,14 @@ def test_a_task_that_is_in_no_queue_any_more_was_lost(redis, claim):
     claim(FIRST, SECOND)
     redis.lpush(queues.UPLOADS, "another task")
     age(redis, keys.queued("fridge", FIRST))
-    assert presence.is_queued(redis, "fridge", TUIDS) == {SECOND}
+    assert marks.is_queued(redis, "fridge", TUIDS) == {SECOND}
     assert claim(FIRST, SECOND) == {FIRST}
     assert claim(FIRST, SECOND) == set()
 
 
 def test_the_task_of_a_follower_can_be_lost_too(redis):
     def claim():
-        return presence.claim_follow(redis, "fridge", FIRST, "{}", queues.LIVE)
+        return marks.claim_follow(redis, "fridge", FIRST, "{}", queues.LIVE)
 
     assert claim()
     assert not claim()
@@ -59,5 +59,5 @@ def test_the_task_of_a_follower_can_be_lost_too(redis):
     redis.delete(queues.LIVE)
     assert claim()
     assert not claim()
-    presence.put_off_follow(redis, "fridge", FIRST, "{}")
+    marks.put_off_follow(redis, "fridge", FIRST, "{}")
     assert not claim()
