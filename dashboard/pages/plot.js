@@ -17,12 +17,15 @@ const due = new Set(); // plots of which something newer is known than is drawn
 // newest state, and no queue grows. A tab that nobody sees has no frames.
 function drawDue() {
   const began = performance.now();
-  for (const plot of due) {
-    due.delete(plot);
-    plot.draw();
-    if (performance.now() - began > FRAME) break;
+  try {
+    for (const plot of due) {
+      due.delete(plot);
+      plot.draw();
+      if (performance.now() - began > FRAME) break;
+    }
+  } finally {
+    if (due.size) requestAnimationFrame(drawDue); // one that fails stops no other
   }
-  if (due.size) requestAnimationFrame(drawDue);
 }
 
 function reopen() {

@@ -263,8 +263,8 @@ def test_now_tells_of_each_set_up_how_it_stands(running, line, visit):
 def test_a_line_grows_while_one_looks(running, line, visit, live, where):
     path = "/" if where == "card" else dataset_path(line.tuid, "line")
     page = visit(running.url, path)
-    place = card(page, "line") if where == "card" else page
-    plot = place.get_by_role("img").first
+    card_plot = card(page, "line").get_by_role("img").first
+    plot = card_plot if where == "card" else page.get_by_test_id("plot")
     before = len(measured(shown(plot)[0]["y"]))
     shows(live, plot, lambda found: len(measured(found[0]["y"])) >= before + 3)
     (now,) = traces(plot)
@@ -298,7 +298,7 @@ def test_the_page_of_a_run_that_ends_shows_what_is_stored(
     run = writer.run
     live.wait_for(lambda: running.replica(run))
     page = visit(running.url, dataset_path(run.tuid, "ending"))
-    shown(page.get_by_role("img").first)
+    shown(page.get_by_test_id("plot"))
     page.get_by_text("Running now").wait_for()
     writer.tell("end")
     plot = page.get_by_test_id("plot")
