@@ -26,6 +26,9 @@ KILLS = int(os.environ.get("FAULT_KILLS") or (60 if LONG else 6))
 FROZEN = 20.0 if LONG else 6.0  # s; a worker waits 5 s for an answer of Redis
 UNANSWERED = 1000
 SOON = 10.0  # s until a new dataset is stored, however many others fail
+HANGS = 300  # s: beside other work a test takes several times as long as alone
+
+pytestmark = pytest.mark.timeout(HANGS)
 VICTIMS = {
     "producer": "quantify_sync producer",
     "events worker": "--name events ",
@@ -66,7 +69,7 @@ def assert_all_run(lab):
     assert up.poll() is None
 
 
-@pytest.mark.timeout(900 if LONG else 240)
+@pytest.mark.timeout(900 if LONG else HANGS)
 def test_kills_at_random_moments(make_lab, load):
     """Of an upload child, each worker, the live worker and the producer."""
     lab = make_lab()

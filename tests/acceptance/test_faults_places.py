@@ -23,6 +23,8 @@ OLD_DAY = "20200101"
 HOUR = 3600
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
+pytestmark = pytest.mark.timeout(300)  # beside other work; for what hangs
+
 
 @pytest.fixture(scope="module")
 def preloaded(tmp_path_factory, needs):
