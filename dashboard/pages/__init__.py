@@ -8,11 +8,16 @@ from nicegui import ui
 
 from dashboard.overview import Overview
 from dashboard.pages import compare, dataset, datasets, errors, health, now
+from dashboard.pages.plotlyjs import add_script
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from dashboard.house import House
+
+RECONNECT = 15.0
+"""Seconds for which a page that has lost its connection is kept, as its user left it;
+later it is shown anew. A browser that is busy may be silent for 0.4 of that."""
 
 
 def add_pages(app: FastAPI, house: House) -> None:
@@ -31,10 +36,12 @@ def add_pages(app: FastAPI, house: House) -> None:
     compare.add_page(house.settings, house.opened)
     health.add_page(house)
     errors.add_pages()
+    add_script(app)
     ui.run_with(
         app,
         title="quantify-sync",
         favicon="📈",
         dark=None,
         language="en-GB",
+        reconnect_timeout=RECONNECT,
     )

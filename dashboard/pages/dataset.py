@@ -15,7 +15,7 @@ from dashboard.pages.live import STORED, Live
 from dashboard.pages.notes import Notes
 from dashboard.pages.retry import retry_button
 from dashboard.pages.settings import InstrumentSettings
-from dashboard.pages.stored import Stored
+from dashboard.pages.stored import put_stored
 from dashboard.pages.table import table
 from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
@@ -73,7 +73,7 @@ def add_page(house: House) -> None:
                 return
             _head(found)
             if found.state in STORED:
-                Stored(house.opened, found, y, part)
+                await put_stored(house.opened, found, y, part)
             else:
                 Live(house, source, tuid)
             _pictures(found)

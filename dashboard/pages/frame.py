@@ -11,6 +11,7 @@ from nicegui import html, ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from dashboard.access import COOKIE
+from dashboard.pages.plotlyjs import read_early
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def frame(title: str, *, plots: bool = False) -> Iterator[None]:
     ui.add_head_html(f"<style>{_STYLE}</style>")
     ui.add_body_html('<a class="skip" href="#content">Go to the content</a>')
     if plots:
-        ui.add_body_html('<script type="module">import("nicegui-plotly");</script>')
+        read_early()
     dark = ui.dark_mode(value=_chosen_mode())
     with (
         ui.header().classes("items-center gap-2 px-4 py-2"),

@@ -74,7 +74,7 @@ export default {
   template: "<div></div>",
   props: { options: Object, curve: String },
   async mounted() {
-    const { Plotly } = await import("nicegui-plotly");
+    const Plotly = await window.plotlyRead; // `plotlyjs.py`
     if (!this.$el.isConnected) return; // it has gone while Plotly was loaded
     this.Plotly = Plotly;
     this.update();

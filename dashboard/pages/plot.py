@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui.element import Element
 
-# Importing it registers NiceGUI's own bundle of plotly.js: nothing is fetched from
-# elsewhere.
-from nicegui.elements import plotly as _bundle
-
 if TYPE_CHECKING:
     from dashboard.hub import Curve
-
-__all__ = ["Plot", "_bundle"]
 
 
 class Plot(Element, component="plot.js"):

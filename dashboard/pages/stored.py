@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from nicegui import html, run, ui
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 
 MOVED = 0.1
 """Seconds between two plots while a slider moves."""
+SOON = 0.5
+"""Seconds that a page waits for its dataset: what comes with it is seen sooner."""
 
 
-class Stored:
-    """The plots.
+async def put_stored(
+    opened: OpenedDatasets, record: DatasetRecord, y: str, part: str
+) -> None:
+    """Put the plots of a dataset; one that takes long to open follows the page.
 
     Parameters
     ----------
@@ -39,29 +44,38 @@ class Stored:
         Curve and part of complex values to begin with; empty for the first.
     """
 
-    def __init__(
-        self, opened: OpenedDatasets, record: DatasetRecord, y: str, part: str
-    ) -> None:
-        self._opened = opened
-        self._record = record
+    def open_it() -> xr.Dataset | str:
+        try:
+            return opened.get(record)
+        except QuantifySyncError as error:
+            return str(error)
+
+    opening = asyncio.ensure_future(run.io_bound(open_it))
+    await asyncio.wait({opening}, timeout=SOON)
+    stored = _Stored(y, part)
+    if opening.done():
+        stored.show(opening.result())
+        return
+
+    async def follow() -> None:
+        stored.show(await opening)
+
+    ui.timer(0, follow, once=True)
+
+
+class _Stored:
+    """The plots, as `put_stored` has them; empty before `show`."""
+
+    def __init__(self, y: str, part: str) -> None:
         self._view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
         self._dataset: xr.Dataset | None = None
         with section("Plot"):
             self._told = ui.label("It is being opened.").classes("quiet")
             self._told.props("role=status")
             self._body = ui.column().classes("w-full")
-        ui.timer(0, self._open, once=True)  # the page does not wait for it
 
-    async def _open(self) -> None:
-        """Open the dataset and draw its first curve, or say why not."""
-
-        def open_it() -> xr.Dataset | str:
-            try:
-                return self._opened.get(self._record)
-            except QuantifySyncError as error:
-                return str(error)
-
-        dataset = await run.io_bound(open_it)
+    def show(self, dataset: xr.Dataset | str | None) -> None:
+        """Draw a dataset's first curve, or say why there is none."""
         if dataset is None or isinstance(dataset, str):
             self._told.set_text(dataset or "The server ends.")
             self._told.classes("badge warn whitespace-normal", remove="quiet")
