@@ -8,16 +8,14 @@ import time
 from typing import TYPE_CHECKING
 
 from dashboard.cards import Card, make_card
-from quantify_sync.client import search
-from quantify_sync.place import Place
+from quantify_sync.finding import iter_datasets
 from shared import presence
-from shared.broker import reaching
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
+    from dashboard.house import LastingPlace
     from dashboard.hub import Hub
     from shared.catalogue.records import DatasetSummary
-    from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -30,14 +28,14 @@ class Overview:
 
     Parameters
     ----------
-    settings
-        Which sources there are.
+    place
+        Which sources there are, and connections that last: it is read each second.
     hub
         Who looks at their running measurements.
     """
 
-    def __init__(self, settings: Settings, hub: Hub) -> None:
-        self._settings = settings
+    def __init__(self, place: LastingPlace, hub: Hub) -> None:
+        self._place = place
         self._hub = hub
         self._lock = threading.Lock()
         self._read_at = -KEPT
@@ -60,27 +58,22 @@ class Overview:
                 heard=source.name in self._heard,
                 now=now,
             )
-            for source in self._settings.sources
+            for source in self._place.settings.sources
         ]
 
     def _read(self) -> None:
         """Read again; what does not answer leaves what was known."""
+        names = [source.name for source in self._place.settings.sources]
         try:
-            for source in self._settings.sources:
-                found = search(source=source.name, limit=1, settings=self._settings)
-                self._last[source.name] = next(found, None)
+            for name in names:
+                found = iter_datasets(self._place, source=name, limit=1)
+                self._last[name] = next(found, None)
         except QuantifySyncError as error:
             logger.debug("%s", error)
-        with Place(self._settings) as place:
-            redis = place.redis
+        try:
+            with self._place.reaching():
+                redis = self._place.redis
+                self._heard = presence.with_agents(redis, names) if redis else set()
+        except QuantifySyncError as error:
+            logger.debug("%s", error)
             self._heard = set()
-            if redis is None or place.broker is None:
-                return
-            try:
-                with reaching(place.broker):
-                    names = [source.name for source in self._settings.sources]
-                    there = presence.with_agents(redis, names)
-            except QuantifySyncError as error:
-                logger.debug("%s", error)
-                return
-            self._heard = there

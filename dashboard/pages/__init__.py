@@ -30,7 +30,7 @@ def add_pages(app: FastAPI, house: House) -> None:
     house
         What they share.
     """
-    now.add_page(Overview(house.settings, house.hub), house.hub)
+    now.add_page(Overview(house.place, house.hub), house.hub)
     datasets.add_page(house)
     dataset.add_page(house)
     compare.add_page(house.settings, house.opened)
