@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK = 0.03
+LOOK = 0.015
 """Seconds between two looks at the status records of all replicas, 90 bytes each."""
 FIND = 0.5
 """Seconds between two looks for runs that began or ended."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from workers.quantify.dataset import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
 
     from workers.live.status import Status
@@ -52,11 +54,23 @@ class LiveState(NamedTuple):
 
 
 class ReplicaReader:
-    """An open replica; it may be read again and again."""
+    """An open replica; it may be read again and again.
 
-    def __init__(self, file: h5py.File) -> None:
+    Parameters
+    ----------
+    file
+        The replica.
+    raw
+        The same, as plain bytes: who looks at many runs 30 times a second reads their
+        status records so, in a tenth of the time that HDF5 takes.
+    """
+
+    def __init__(self, file: h5py.File, raw: FileIO) -> None:
         self._file = file
-        self._status = file[status_record.NAME]
+        self._raw = raw
+        self._seeking = threading.Lock()  # Windows has no reading at a place
+        chunk = file[status_record.NAME].id.get_chunk_info(0)  # it has no other
+        self._place: int = chunk.byte_offset
         self._attrs, own = _attributes(file)
         self.header: dict[str, Any] = json.loads(own[HEADER])
         self._variables: dict[str, tuple[h5py.Dataset, tuple[str, ...], str, Any]] = {}
@@ -107,8 +121,10 @@ class ReplicaReader:
             time.sleep(PAUSE)
 
     def _record(self) -> np.ndarray[Any, Any]:
-        self._status.refresh()
-        return np.asarray(self._status[()])
+        with self._seeking:
+            self._raw.seek(self._place)
+            content = self._raw.read(status_record.DTYPE.itemsize)
+        return np.frombuffer(content, status_record.DTYPE)
 
     def _try(self) -> LiveState | None:
         before = self._record()
@@ -138,8 +154,11 @@ def open_replica(path: Path) -> Iterator[ReplicaReader]:
     path
         A file `replica-<n>.hdf5`.
     """
-    with h5py.File(path, "r", swmr=True, locking=False, rdcc_nbytes=0) as file:
-        yield ReplicaReader(file)
+    with (
+        path.open("rb", buffering=0) as raw,
+        h5py.File(path, "r", swmr=True, locking=False, rdcc_nbytes=0) as file,
+    ):
+        yield ReplicaReader(file, raw)
 
 
 def read_replica(path: Path, *, patience: float = PATIENCE) -> LiveState:
