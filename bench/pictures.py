@@ -1,7 +1,7 @@
 """Take the README's pictures of the page: `python bench/pictures.py`.
 
-They show `quantify-sync demo` in Debian's Chromium, in the light mode, and are written
-to `docs/pictures`.
+They show `quantify-sync demo`, and the form of a page that is not open to all, in
+Debian's Chromium, in the light mode, and are written to `docs/pictures`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 WIDE = {"width": 1200, "height": 760}
 PHONE = {"width": 390, "height": 760}
+SMALL = {"width": 520, "height": 420}
 PAST = 5  # measurements before the one that runs
 GROWN = 250  # points of the running measurement from which on it can be recognised
 WAIT = 60_000  # ms
@@ -47,21 +48,40 @@ ROOM = """(plot, [x, y]) => {
 
 
 @contextmanager
+def program(folder: Path, *arguments: str) -> Iterator[Path]:
+    """Run `quantify-sync …` on a data directory for the block; yields what it says."""
+    log = folder / "log"
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "quantify_sync", *arguments, f"--data-dir={folder}"],
+            env={**os.environ, "COLUMNS": "200"},
+            stdout=told,
+        )
+    try:
+        yield log
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(PATIENCE)
+
+
+@contextmanager
 def demo() -> Iterator[tuple[str, Path]]:
     """Run the demonstration for the block; yields the page's address and its data."""
+    with (
+        tempfile.TemporaryDirectory(prefix="quantify-sync-") as folder,
+        program(Path(folder), "demo") as log,
+    ):
+        yield page_of(log), Path(folder) / "quantify-data"
+
+
+@contextmanager
+def guarded() -> Iterator[str]:
+    """Serve a page to which one needs a token for the block; yields its address."""
     with tempfile.TemporaryDirectory(prefix="quantify-sync-") as folder:
-        log = Path(folder) / "log"
-        with log.open("wb") as told:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "quantify_sync", "demo", "--data-dir", folder],
-                env={**os.environ, "COLUMNS": "200"},
-                stdout=told,
-            )
-        try:
-            yield page_of(log), Path(folder) / "quantify-data"
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(PATIENCE)
+        config = Path(folder) / "quantify-sync.toml"
+        config.write_text('[web]\nproxy_user_header = "X-User"\ntrusted_proxies = []\n')
+        with program(Path(folder), "web", "--port=0") as log:
+            yield wait_for(lambda: log.read_text().strip())
 
 
 def write_another_rabi(directory: Path) -> tuple[str, str]:
@@ -140,6 +160,14 @@ def take(
     keep(page, "health")
 
 
+def take_login(wide: BrowserContext) -> None:
+    """Take the picture of what is seen without a token."""
+    with guarded() as url:
+        page = look(wide, url)
+        page.set_viewport_size(SMALL)
+        keep(page, "login")
+
+
 def wait_for_all(context: BrowserContext, url: str) -> None:
     """Wait until the measurements of the past are stored."""
 
@@ -166,6 +194,7 @@ def main() -> None:
         tuids = write_another_rabi(directory)
         wait_for_all(wide, url)
         take(wide, phone, url, tuids)
+        take_login(wide)
     for picture in sorted(PICTURES.glob("*.png")):
         print(f"{picture.name}: {picture.stat().st_size / 1000:.0f} kB")
 

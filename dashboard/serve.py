@@ -50,8 +50,7 @@ def serve(
     """
     web = settings.web
     refuse_unguarded(settings, host)
-    listening = _listen(host, port)
-    with listening:
+    with _take(host, port) as listening:
         config = uvicorn.Config(
             make_app(settings, host=host, pages=pages),
             log_config=None,
@@ -70,6 +69,7 @@ def serve(
                 f"The certificate {web.certificate} with {web.private_key} can't be "
                 f"used ({error}): give PEM files that belong together."
             ) from None
+        listening.listen()  # only now: who can connect does not wait for an answer
         scheme = "https" if web.certificate else "http"
         shown = f"[{host}]" if ":" in host else host
         tell(f"{scheme}://{shown}:{listening.getsockname()[1]}")
@@ -83,13 +83,13 @@ def serve(
         server.run(sockets=[listening])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _take(host: str, port: int) -> socket.socket:
+    """Take an address, so that no other program does."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-        listening.listen()
     except OSError as error:
         listening.close()
         raise ConfigurationError(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SET_UP = "demo"
 WRITE_INTERVAL = 0.5  # seconds between two writes: Quantify's default
-POINTS_A_WRITE = 10  # so a run of 651 points lasts half a minute
+POINTS_A_WRITE = 20  # so a run of 651 points lasts a quarter of a minute
 PAUSE = 3.0  # seconds between two runs
 CLOSING_PAUSE = 0.0025  # seconds between Quantify's last two, identical writes
 APART = timedelta(minutes=7)  # between the measurements of the past

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 PORTS = 20
 """That are tried, from the configured one on, where that is another program's."""
+LOOK = 0.5
+"""Seconds for one look whether the page is served; here, it is there at once or not."""
 
 
 class PagePlan(NamedTuple):
@@ -69,6 +72,13 @@ def plan_page(settings: Settings, *, port: int | None = None) -> PagePlan:
     if found != wanted:
         told += f" (port {wanted} is another program's)"
     return PagePlan(web.host, found, told)
+
+
+def is_served(plan: PagePlan) -> bool:
+    """Whether who opens the page now is answered: it listens once it can."""
+    with suppress(OSError), socket.create_connection((plan.host, plan.port), LOOK):
+        return True
+    return False
 
 
 def refuse_unguarded(settings: Settings, host: str) -> None:

@@ -32,6 +32,9 @@ class Screen(Protocol):
     def begin(self, places: Mapping[str, str]) -> None:
         """Tell where things are."""
 
+    def welcome(self, page: str) -> None:
+        """Tell the page's address: it answers now."""
+
     def tell(self, entries: Sequence[Entry]) -> None:
         """Tell what happened."""
 
@@ -69,6 +72,10 @@ class PlainScreen:
         """Tell where things are, a line each."""
         for what, where in places.items():
             self._line(f"{what}: {where}")
+
+    def welcome(self, page: str) -> None:
+        """Tell the page's address."""
+        self._line(f"Page: {page}")
 
     def tell(self, entries: Sequence[Entry]) -> None:
         """Tell what happened, a line each."""
@@ -118,6 +125,10 @@ class LiveScreen:
             table.add_row(Text(what, style="bold"), Text(one_line(where)))
         self._console.print(table)
         self._live.start()
+
+    def welcome(self, page: str) -> None:
+        """Print the page's address above the table."""
+        self._console.print(Text.assemble(("Page", "bold"), "  ", one_line(page)))
 
     def tell(self, entries: Sequence[Entry]) -> None:
         """Put entries on top of the table."""

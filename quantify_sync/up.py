@@ -15,7 +15,7 @@ from rich.filesize import decimal
 
 from quantify_sync import exits
 from quantify_sync.journal import Journal
-from quantify_sync.page import is_installed, plan_page
+from quantify_sync.page import is_installed, is_served, plan_page
 from quantify_sync.progress import (
     NOTHING_KNOWN,
     Steadiness,
@@ -110,8 +110,7 @@ def run_stack(
             names = tuple(source.name for source in settings.sources)
             journal = Journal(catalogue, names)
             page, complaint = _plan(settings, web_port) if web else (None, "")
-            places = {"Page": page.told} if page else {}
-            screen.begin(places | _places(settings, config, stack))
+            screen.begin(_places(settings, config, stack))
             if complaint:
                 screen.complain(complaint)
             if prepare:
@@ -119,7 +118,7 @@ def run_stack(
             producer = stack.start(workers=workers, live=not once)
             if page:
                 stack.serve(page.host, page.port)
-            loop = _Loop(stack, journal, screen, producer)
+            loop = _Loop(stack, journal, screen, producer, page)
             try:
                 return loop.run(stop, once=once)
             finally:
@@ -140,12 +139,18 @@ class _Loop:
     """What `up` does while it runs, a look each `TICK`."""
 
     def __init__(
-        self, stack: Stack, journal: Journal, screen: Screen, producer: Child
+        self,
+        stack: Stack,
+        journal: Journal,
+        screen: Screen,
+        producer: Child,
+        page: PagePlan | None,
     ) -> None:
         self._stack = stack
         self._journal = journal
         self._screen = screen
         self._producer = producer
+        self._page = page  # until it is told
         self._once = False
         self._began = time.monotonic()
         self._progress = NOTHING_KNOWN
@@ -191,6 +196,9 @@ class _Loop:
 
     def _look(self) -> None:
         self._tell_entries()
+        if self._page and is_served(self._page):
+            self._screen.welcome(self._page.told)
+            self._page = None
         sources = self._stack.settings.sources
         try:
             self._progress = read_progress(

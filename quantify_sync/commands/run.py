@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -181,8 +182,10 @@ def demo(
         config = config_path()
         source = register_directory(directory, config, set_up=laboratory.SET_UP)
         typer.echo("While it runs, try in another terminal:")
+        typer.echo(f"  export {PREFIX}DATA_DIR={shlex.quote(str(base))}")
         for command in ("ls", "ls --state live", "status"):
-            typer.echo(f"  quantify-sync {command} --data-dir {base}")
+            typer.echo(f"  quantify-sync {command}")
+        typer.echo("  python  # and the two lines that the page shows of a dataset")
         typer.echo("")
 
         def begin_measuring(stack: Stack) -> None:

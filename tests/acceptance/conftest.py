@@ -245,10 +245,14 @@ class Stack:
 
     def live_worker(self):
         """Process id of the live worker that `up` keeps running; None while none."""
+        return self.part("--name live")
+
+    def part(self, words):
+        """Process id of the part of `up` with some words in its command, or None."""
         up = psutil.Process(self.processes["up"].pid)
         for child in up.children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if "--name live " in " ".join(child.cmdline()) + " ":
+                if f" {words} " in " ".join(child.cmdline()) + " ":
                     return child.pid
         return None
 

@@ -232,16 +232,10 @@ def test_a_dataset_written_meanwhile_is_stored_and_told(up):
 
 
 def test_the_page_answers_at_the_address_that_is_told(up):
-    told = re.search(
-        r"^Page: (http://127\.0\.0\.1:\d+)", up.output.read_text(), re.MULTILINE
-    )
-
-    def answer():
-        with suppress(OSError), urlopen(f"{told[1]}/api/v1/sources") as found:
-            return json.load(found)
-        return None
-
-    assert wait_for(answer)["broker_answers"]
+    address = re.compile(r"^Page: (http://127\.0\.0\.1:\d+)", re.MULTILINE)
+    told = wait_for(lambda: address.search(up.output.read_text()))
+    with urlopen(f"{told[1]}/api/v1/sources") as answer:
+        assert json.load(answer)["broker_answers"]
 
 
 def test_a_second_up_on_the_same_data_directory_is_refused(up):

@@ -11,16 +11,19 @@ import shutil
 import subprocess
 import sys
 import urllib.request
+from contextlib import contextmanager
 from math import isnan
 from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
+import psutil
 import pytest
 import xarray as xr
 from sqlalchemy import update
 
 import quantify_sync
+from shared import keys
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
 from shared.catalogue.session import Catalogue
@@ -45,6 +48,8 @@ LEGACY = "20260311-024336-202-61db6b"
 LONG = "20260308-010203-004-abcdef"  # of our own: no recorded one is long enough
 LONG_POINTS = 50_000
 SPIKE = 31_234
+UNCERTAIN = "20260308-020304-005-abcdef"  # of our own: none is recorded with a `y0_u`
+FLOWER = "http://flower.example:5555"
 PHONE = {
     "viewport": {"width": 390, "height": 844},
     "screen": {"width": 390, "height": 844},
@@ -94,18 +99,29 @@ def command(stack, *arguments):
     ).stdout
 
 
+def write(root, tuid, name, **ys):
+    """Write a dataset with one setpoint: 0, 1, 2 …"""
+    container = root / tuid[:8] / f"{tuid}-{name}"
+    container.mkdir(parents=True)
+    x = np.arange(float(len(ys["y0"])))
+    about = {"name": "y", "long_name": "Y", "units": "V"}
+    xr.Dataset(
+        {y: ("dim_0", values, about) for y, values in ys.items()},
+        {"x0": ("dim_0", x, {"name": "x", "long_name": "X", "units": "s"})},
+        {"tuid": tuid, "name": name},
+    ).to_netcdf(container / "dataset.hdf5", engine="h5netcdf", invalid_netcdf=True)
+
+
 def write_long(root):
     """Write a dataset with more points than a screen shows, one of them a spike."""
-    container = root / LONG[:8] / f"{LONG}-long"
-    container.mkdir(parents=True)
     values = np.zeros(LONG_POINTS)
     values[SPIKE] = 1
-    x = np.arange(float(LONG_POINTS))
-    xr.Dataset(
-        {"y0": ("dim_0", values, {"name": "y", "long_name": "Y", "units": "V"})},
-        {"x0": ("dim_0", x, {"name": "x", "long_name": "X", "units": "s"})},
-        {"tuid": LONG, "name": "long"},
-    ).to_netcdf(container / "dataset.hdf5", engine="h5netcdf", invalid_netcdf=True)
+    write(root, LONG, "long", y0=values)
+
+
+def write_uncertain(root):
+    """Write a dataset of which each value has a standard deviation of its own."""
+    write(root, UNCERTAIN, "uncertain", y0=[1.0, 3.0, 2.0], y0_u=[0.25, 0.5, 0.125])
 
 
 # The stack and the browser ----------------------------------------------------------
@@ -120,6 +136,9 @@ def stack(make_stack, corpus, free_port, live):
     ignored = shutil.ignore_patterns("manifest.json")
     shutil.copytree(corpus, root, ignore=ignored, dirs_exist_ok=True)
     write_long(root)
+    write_uncertain(root)
+    with stack.config.open("a") as config:
+        config.write(f'\n[web]\nflower = "{FLOWER}"\n')
     port = free_port()
     stack.url = f"http://127.0.0.1:{port}"
     stack.settings = load_settings(stack.config)
@@ -150,7 +169,7 @@ def grid(stack, measure):
 @pytest.fixture(scope="module")
 def running(stack, line, grid, live):
     """The stack, once both runs have replicas and all that is recorded is stored."""
-    wanted = {f"{folder}" for folder in (LINE, TWO, GRID, LONG, DAMAGED)}
+    wanted = {f"{folder}" for folder in (LINE, TWO, GRID, LONG, UNCERTAIN, DAMAGED)}
 
     def stored():
         url = f"{stack.url}/api/v1/datasets?state=synced&limit=100"
@@ -244,6 +263,19 @@ def card(page, source):
     return page.get_by_test_id(f"card-{source}")
 
 
+@contextmanager
+def unheard(stack):
+    """Stop the producer for the block; gives what makes its last sign too old."""
+    producer = psutil.Process(stack.part("producer"))
+    producer.suspend()
+    try:
+        with stack.redis() as redis:
+            signs = [keys.agent(source) for source in stack.directories]
+            yield lambda: redis.delete(*signs)
+    finally:
+        producer.resume()
+
+
 def test_now_tells_of_each_set_up_how_it_stands(running, line, visit):
     page = visit(running.url, "/")
     badge = card(page, "recorded").get_by_test_id("badge")
@@ -257,6 +289,34 @@ def test_now_tells_of_each_set_up_how_it_stands(running, line, visit):
     )
     mine.get_by_role("link", name=f"endless ({line.tuid})").click()
     page.wait_for_url(f"**/datasets/line/{line.tuid}")
+
+
+def test_a_run_without_new_points_is_stalled(running, measure, visit):
+    directory = running.directories["ending"]
+    writer = measure(directory, "endless", "--interval", 0.2, source="ending")
+    mine = card(visit(running.url, "/"), "ending")
+    mine.get_by_role("link", name=writer.run.tuid).wait_for()
+    mine.get_by_text("running", exact=True).wait_for()
+    writer.tell("hold")
+    mine.get_by_text("stalled", exact=True).wait_for()
+    writer.tell("on")
+    mine.get_by_text("running", exact=True).wait_for()
+    writer.tell("end")
+
+
+def test_a_set_up_whose_producer_is_gone_has_no_heartbeat(running, visit, live):
+    mine = card(visit(running.url, "/"), "line")
+    mine.get_by_text("running", exact=True).wait_for()
+    with unheard(running) as forget:
+
+        def told():
+            forget()
+            return mine.get_by_text("no heartbeat", exact=True).is_visible()
+
+        live.wait_for(told)
+        page = visit(running.url, "/health")
+        page.get_by_text("Last heartbeat").first.wait_for()
+    mine.get_by_text("running", exact=True).wait_for()
 
 
 @pytest.mark.parametrize("where", ["card", "page"])
@@ -393,6 +453,20 @@ def test_a_line_is_drawn_with_names_and_units(running, visit):
         ".text === 'Phase (deg)'"
     )
     assert traces(plot)[0]["y"] == dataset["y1"].values.tolist()
+
+
+def test_an_uncertainty_is_drawn_as_a_band(running, visit):
+    page = visit(running.url, dataset_path(UNCERTAIN))
+    plot = page.get_by_test_id("plot")
+    curve, lower, upper = shown(plot)
+    assert curve["y"] == [1, 3, 2]
+    assert lower["y"] == [0.75, 2.5, 1.875]
+    assert upper["y"] == [1.25, 3.5, 2.125]
+    assert curve["x"] == lower["x"] == upper["x"] == [0, 1, 2]
+    assert upper["name"] == "± standard deviation"
+    band = plot.locator(".fills path").bounding_box()
+    top, bottom = (place(plot, 0, y)[1] for y in (3.5, 0.75))
+    assert band["height"] == pytest.approx(bottom - top, abs=1)
 
 
 def test_all_points_are_shown_of_what_is_zoomed_into(running, visit, live):
@@ -600,6 +674,12 @@ def test_health_tells_who_is_heard_and_what_is_followed(running, line, visit):
     assert f"Follows {line.tuid}" in text
     for queue in ("events", "uploads", "backlog", "live"):
         assert f"Waiting in {queue}" in text
+
+
+def test_health_leads_to_flower(running, visit):
+    link = visit(running.url, "/health").get_by_role("link", name="Flower")
+    assert link.get_attribute("href") == FLOWER
+    assert link.get_attribute("target") == "_blank"
 
 
 def test_what_failed_is_tried_again_by_a_button(running, catalogue, visit, live):

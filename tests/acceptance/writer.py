@@ -243,7 +243,10 @@ def slow_points(run):
 
 
 def endless(run):
-    """A point each write, until it is told how to end."""
+    """A point each write, until it is told how to end.
+
+    Told to "hold" it writes on without measuring, until it is told to go "on".
+    """
     run.begin([np.arange(2000.0)])
     go_on(run)
 
@@ -255,14 +258,15 @@ def grid_endless(run):
 
 
 def go_on(run):
-    word = ""
-    for count in range(1, len(run.x[0])):
-        for i, y in enumerate(run.y):
-            y[count - 1] = count + 0.5 + 1000 * i
+    word, count = "on", 0
+    while word in {"on", "hold"} and count < len(run.x[0]) - 1:
+        if word == "on":
+            count += 1
+            for i, y in enumerate(run.y):
+                y[count - 1] = count + 0.5 + 1000 * i
         run.write()
         if select.select([sys.stdin], [], [], run.options.interval)[0]:
             word = sys.stdin.readline().strip()
-            break
     if word == "stump":
         run.leave_stump()
     else:

@@ -60,6 +60,7 @@ def test_the_live_table_shows_a_tuid_whole_on_a_narrow_terminal():
     console = Console(file=output, force_terminal=True, width=80)
     screen = LiveScreen(console)
     screen.begin({"Store": "here"})
+    screen.welcome("http://127.0.0.1:8080")
     screen.tell([ENTRY])
     screen.show(DONE)
     screen.complain("the drive is away")
@@ -67,6 +68,7 @@ def test_the_live_table_shows_a_tuid_whole_on_a_narrow_terminal():
     assert ENTRY.tuid in output.getvalue()
     assert "1 of 2 datasets in step, 1 failed" in output.getvalue()
     assert "the drive is away" in output.getvalue()
+    assert "http://127.0.0.1:8080" in output.getvalue()
     assert "1 dataset stored" in output.getvalue()
 
 

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from quantify_sync import page
-from quantify_sync.page import plan_page
+from quantify_sync.page import PagePlan, is_served, plan_page
 from quantify_sync.webtokens import Tokens
 from shared.errors import ConfigurationError
 from shared.webaccess import Web
@@ -59,6 +59,15 @@ def test_up_takes_the_next_port_and_says_so(settings, taken):
     )
     with pytest.raises(ConfigurationError, match="--web-port"):
         plan_page(mine, port=taken)
+
+
+def test_up_sees_whether_the_page_is_served():
+    with socket.socket() as page:
+        page.bind(("127.0.0.1", 0))
+        plan = PagePlan("127.0.0.1", page.getsockname()[1], "")
+        assert not is_served(plan)  # it has its port, and is being made
+        page.listen()
+        assert is_served(plan)
 
 
 def test_up_serves_no_page_for_everybody(settings):
