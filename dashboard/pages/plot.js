@@ -65,6 +65,10 @@ function unsubscribe(curve, plot) {
   reopen();
 }
 
+function isDark() {
+  return document.body.classList.contains("body--dark");
+}
+
 // Plotly cannot read CSS: its text takes the colour of the page's mode.
 function ink(element) {
   return getComputedStyle(element).getPropertyValue("--quiet").trim();
@@ -82,7 +86,10 @@ export default {
       if (this.$el.offsetParent) this.Plotly.Plots.resize(this.$el); // not if hidden
     });
     this.observer.observe(this.$el);
+    this.dark = isDark();
     this.modes = new MutationObserver(() => {
+      if (this.dark === isDark()) return; // other classes come and go all the time
+      this.dark = isDark();
       this.Plotly.relayout(this.$el, { "font.color": ink(document.body) });
     });
     this.modes.observe(document.body, { attributeFilter: ["class"] });
