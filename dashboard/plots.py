@@ -205,7 +205,7 @@ def line_cuts(
     i, j = len(x) // 2, len(up) // 2
     if at is not None:
         i, j = int(np.abs(x - at[0]).argmin()), int(np.abs(up - at[1]).argmin())
-    title = _title(curve, view)
+    title = drawn_label(curve, view)
     return (
         _cut_figure(x, z[:, j], right, title, f"{upwards} = {up[j]:.6g}"),
         _cut_figure(up, z[i, :], upwards, title, f"{right} = {x[i]:.6g}"),
@@ -247,6 +247,20 @@ def shown(values: Values, part: Part) -> Values:
             return np.abs(values)
 
 
+def drawn_label(curve: Curve, view: View) -> str:
+    """Write what is drawn of a curve, with its unit."""
+    if not curve.is_complex:
+        return curve.label
+    if view.part is Part.PHASE:
+        return f"phase of {curve.label.partition(' (')[0]} (rad)"
+    return f"{view.part} of {curve.label}"
+
+
+def axes(right: str, upwards: str) -> dict[str, Any]:
+    """Give a layout's axes by what is along them."""
+    return {"xaxis": {"title": {"text": right}}, "yaxis": {"title": {"text": upwards}}}
+
+
 def _line(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
     second = _second_setpoint(dataset, curve)
     if second is not None:
@@ -254,7 +268,7 @@ def _line(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
     _, right = across(dataset, curve)
     return {
         "data": line_traces(dataset, view),
-        "layout": _axes(right, _title(curve, view)),
+        "layout": axes(right, drawn_label(curve, view)),
     }
 
 
@@ -277,7 +291,7 @@ def _points(
     values = shown(cut(dataset, curve, view), view.part)
     step = -(-len(values) // POINTS)
     some = slice(None, None, step)
-    title = _title(curve, view)
+    title = drawn_label(curve, view)
     return {
         "data": [
             {
@@ -294,7 +308,7 @@ def _points(
                 "name": title,
             }
         ],
-        "layout": _axes(right, label(dataset, second)),
+        "layout": axes(right, label(dataset, second)),
     }
 
 
@@ -310,7 +324,9 @@ def _map(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
                 "y": encode_array(up),
                 "z": encode_array(z.T, "f4"),  # plotly's rows run upwards
                 "colorscale": "Viridis",
-                "colorbar": {"title": {"text": _title(curve, view), "side": "right"}},
+                "colorbar": {
+                    "title": {"text": drawn_label(curve, view), "side": "right"}
+                },
             }
         ],
         "layout": {
@@ -320,7 +336,7 @@ def _map(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
                 "spikemode": "across",
                 "spikethickness": 1,
             }
-            for name, axis in _axes(right, upwards).items()
+            for name, axis in axes(right, upwards).items()
         },
     }
 
@@ -372,7 +388,7 @@ def _plane(dataset: xr.Dataset, curve: Curve) -> dict[str, Any]:
                 "name": curve.label,
             }
         ],
-        "layout": _axes(f"I: {curve.label}", f"Q: {curve.label}")
+        "layout": axes(f"I: {curve.label}", f"Q: {curve.label}")
         | {"yaxis": {"title": {"text": f"Q: {curve.label}"}, "scaleanchor": "x"}},
     }
 
@@ -414,17 +430,5 @@ def _cut_figure(
                 "name": where,
             }
         ],
-        "layout": {**_axes(right, title), "title": {"text": where}},
+        "layout": {**axes(right, title), "title": {"text": where}},
     }
-
-
-def _title(curve: Curve, view: View) -> str:
-    if not curve.is_complex:
-        return curve.label
-    if view.part is Part.PHASE:
-        return f"phase of {curve.label.partition(' (')[0]} (rad)"
-    return f"{view.part} of {curve.label}"
-
-
-def _axes(right: str, upwards: str) -> dict[str, Any]:
-    return {"xaxis": {"title": {"text": right}}, "yaxis": {"title": {"text": upwards}}}

@@ -1,4 +1,4 @@
-"""Compare: up to eight datasets' curves in one plot."""
+"""Compare: up to eight datasets' curves, in one plot where they share quantities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from nicegui import html, run, ui
 
 from dashboard.pages.frame import frame, heading, layout, section
 from dashboard.pages.plot import Plot
-from dashboard.plots import Part, View, across, curves, is_map, line_traces
+from dashboard.plots import Part, View, curves
+from dashboard.sharedaxes import figures, why_not
 from quantify_sync import client
 from shared.errors import QuantifySyncError
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from shared.catalogue.records import DatasetRecord
     from shared.settings import Settings
 
+PARTS = tuple(part for part in Part if part is not Part.IQ)
+"""What is compared of complex values: in the IQ plane nothing is over a setpoint."""
 MOST = 8
 """Datasets in one plot: no more colours can be told apart."""
 
@@ -52,7 +55,7 @@ def add_page(settings: Settings, opened: OpenedDatasets) -> None:
     @ui.page("/compare")
     async def compare(d: str = "", y: str = "", part: str = "") -> None:
         names = [name.strip() for name in d.split(",") if name.strip()]
-        view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
+        view = View(y, Part(part) if part in PARTS else Part.MAGNITUDE)
         with frame("Compare", plots=True):
             heading("Compare")
             _chooser(names)
@@ -127,13 +130,12 @@ class _Comparison:
                     on_change=lambda event: self._change(curve=event.value),
                 ).props("dense outlined")
                 self._parts = ui.select(
-                    {part: str(part) for part in Part if part is not Part.IQ},
+                    {part: str(part) for part in PARTS},
                     value=self._view.part,
                     label="Shown",
                     on_change=lambda event: self._change(part=Part(event.value)),
                 ).props("dense outlined")
-            self._plot = Plot({}, label="Curves of several datasets")
-            self._plot.classes("w-full h-[32rem]").props('data-testid="compared"')
+            self._body = ui.column().classes("w-full")
             self._told = ui.column()
         self._draw()
 
@@ -145,27 +147,32 @@ class _Comparison:
         self._draw()
 
     def _draw(self) -> None:
-        traces: list[dict[str, Any]] = []
-        right = upwards = ""
-        has_parts = False
+        named: list[tuple[str, xr.Dataset]] = []
         self._told.clear()
+        self._body.clear()
         for one in self._found:
             if one.dataset is None or one.record is None:
                 continue
-            curve = curves(one.dataset).get(self._view.curve)
-            if curve is None or is_map(one.dataset, curve):
-                why = "no such curve" if curve is None else "a heat map, not a curve"
+            if why := why_not(one.dataset, self._view):
                 with self._told:
                     ui.label(f"{one.name}: {why}").classes("quiet")
                 continue
-            _, right = across(one.dataset, curve)
-            upwards = curve.label
-            has_parts = has_parts or curve.is_complex
-            name = f"{one.record.name} {one.record.alt_uid}"
-            traces += line_traces(one.dataset, self._view, name=name)[:1]
+            named.append((f"{one.record.name} {one.record.alt_uid}", one.dataset))
+        name = self._view.curve
+        has_parts = any(curves(dataset)[name].is_complex for _, dataset in named)
         self._parts.set_visibility(has_parts)
-        axes = {
-            "xaxis": {"title": {"text": right}},
-            "yaxis": {"title": {"text": upwards}},
-        }
-        self._plot.show({"data": traces, "layout": layout(**axes, legend=_LEGEND)})
+        drawn = figures(named, self._view)
+        with self._body:
+            if len(drawn) > 1:
+                ui.label(
+                    "They are of different quantities: each has a plot of its own."
+                ).classes("quiet")
+            for words, drawn_one in drawn.items():
+                _plot(words, drawn_one)
+
+
+def _plot(words: str, figure: dict[str, Any]) -> None:
+    # A legend even of one: it tells whose curve is drawn.
+    look = layout(**figure["layout"], legend=_LEGEND, showlegend=True)
+    plot = Plot({"data": figure["data"], "layout": look}, label=words)
+    plot.classes("w-full h-[32rem]").props('data-testid="compared"')

@@ -42,6 +42,7 @@ THREE = "20260302-081703-764-ef6a37"
 ANALYSIS = "20260305-111515-018-f2cda0"
 EXTRA = "20260305-173616-011-3f951c"
 INSTRUMENT = "20260306-082518-328-48e2d5"
+INNER = "20260306-123918-990-4d371d"
 COMPLEX = "20260307-053521-638-75ed9b"
 DAMAGED = "20260311-111137-526-ab9adc"
 LEGACY = "20260311-024336-202-61db6b"
@@ -169,7 +170,7 @@ def grid(stack, measure):
 @pytest.fixture(scope="module")
 def running(stack, line, grid, live):
     """The stack, once both runs have replicas and all that is recorded is stored."""
-    wanted = {f"{folder}" for folder in (LINE, TWO, GRID, LONG, UNCERTAIN, DAMAGED)}
+    wanted = {LINE, TWO, GRID, INNER, LONG, UNCERTAIN, DAMAGED}
 
     def stored():
         url = f"{stack.url}/api/v1/datasets?state=synced&limit=100"
@@ -645,6 +646,23 @@ def test_curves_of_several_datasets_are_in_one_plot(running, visit, live):
     page.wait_for_url(lambda url: TWO not in url)
     shown(plot)
     shows(live, plot, lambda found: len(found) == 2)
+
+
+def test_curves_over_other_quantities_are_in_plots_beneath(running, visit, live):
+    page = visit(running.url, f"/compare?d={LINE},{INNER},{TWO}")
+    plots = page.get_by_test_id("compared")
+    live.wait_for(lambda: plots.count() == 2)
+    for plot in plots.all():
+        shown(plot)
+    first, beneath = plots.all()
+    assert titles(first) == ["Freq (Hz)", "Signal (V)"]
+    assert [trace["name"].split()[-1] for trace in traces(first)] == [LINE, TWO]
+    assert titles(beneath) == ["Inner (V)", "Signal (V)"]
+    assert [trace["name"].split()[-1] for trace in traces(beneath)] == [INNER]
+    assert page.get_by_role("img", name="Signal (V) over Inner (V)").is_visible()
+    page.get_by_label(f"Leave {INNER} out").click()
+    page.wait_for_url(lambda url: INNER not in url)
+    live.wait_for(lambda: plots.count() == 1)
 
 
 def test_what_is_ticked_in_the_list_is_compared(running, visit):
