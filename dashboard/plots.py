@@ -184,16 +184,21 @@ def line_traces(
     return traces
 
 
+def nearest(dataset: xr.Dataset, dim: str, value: float) -> int:
+    """Find the index along a dimension whose place is nearest to a value."""
+    _, values = _axis(dataset, dim)
+    return int(np.abs(values - value).argmin())
+
+
 def line_cuts(
-    dataset: xr.Dataset, view: View, *, at: tuple[float, float] | None = None
+    dataset: xr.Dataset, view: View, i: int, j: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Cut a heat map along both of its axes.
 
     Parameters
     ----------
-    at
-        Where, in the coordinates of the axes to the right and upwards; None for the
-        middle.
+    i, j
+        Where: indices along the axes to the right and upwards.
 
     Returns
     -------
@@ -202,9 +207,6 @@ def line_cuts(
     """
     curve = curves(dataset)[view.curve]
     (right, x), (upwards, up), z = _cells(dataset, curve, view)
-    i, j = len(x) // 2, len(up) // 2
-    if at is not None:
-        i, j = int(np.abs(x - at[0]).argmin()), int(np.abs(up - at[1]).argmin())
     title = drawn_label(curve, view)
     return (
         _cut_figure(x, z[:, j], right, title, f"{upwards} = {up[j]:.6g}"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from nicegui import html, run, ui
+from nicegui import run, ui
 
 from dashboard.pages.cuts import LineCuts
 from dashboard.pages.frame import layout, section
 from dashboard.pages.plot import Plot
-from dashboard.plots import Part, View, curves, figure, is_map, place
+from dashboard.pages.slider import Slider
+from dashboard.plots import Part, View, curves, figure, is_map
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from dashboard.plots import Curve
     from shared.catalogue.records import DatasetRecord
 
-MOVED = 0.1
-"""Seconds between two plots while a slider moves."""
 SOON = 0.5
 """Seconds that a page waits for its dataset: what comes with it is seen sooner."""
 
@@ -142,26 +141,15 @@ class _Stored:
         return is_map(self._dataset, curve) and not plane
 
     def _slider(self, dataset: xr.Dataset, dim: str) -> None:
-        at = self._view.cuts.get(dim, 0)
-        with ui.row().classes("items-center gap-2 grow"):
-            told = ui.label(place(dataset, dim, at)).classes("quiet")
-            # The browser's own: Quasar's has no name where it has the focus.
-            slider = html.input_(type="range", min=0, max=dataset.sizes[dim] - 1)
-        slider.classes("min-w-32 grow")
-        slider.props["^value"] = at  # as HTML has it: where it is at first
-        slider.props["aria-label"] = f"Position along {dim}"
-
-        def move(event: GenericEventArguments) -> None:
-            index = int(event.args)
-            told.set_text(place(dataset, dim, index))
+        def move(index: int) -> None:
             cuts = {**self._view.cuts, dim: index}
             self._view = self._view._replace(cuts=cuts, x=None, y=None)
             self._draw()
             if self._is_map:
                 self._cuts.show(dataset, self._view)
 
-        emit = "(event) => emit(Number(event.target.value))"
-        slider.on("input", move, throttle=MOVED, js_handler=emit)
+        at = self._view.cuts.get(dim, 0)
+        Slider(dataset, dim, at, move, name=f"Position along {dim}")
 
     def _draw(self) -> None:
         if self._dataset is not None:

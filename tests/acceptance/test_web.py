@@ -502,6 +502,24 @@ def test_a_heat_map_has_line_cuts_at_the_cursor(running, visit, live):
     along = [values[column] for values in heat["z"]]
     shows(live, up, lambda found: found[0]["y"] == pytest.approx(along))
     assert titles(up) == ["Power (dBm)", "Signal (V)"]
+    slider = page.get_by_role("slider", name="Cut at Power (dBm)")
+    live.wait_for(lambda: slider.input_value() == f"{row}")  # it goes along
+
+
+def test_line_cuts_are_moved_by_the_keyboard(running, visit, live):
+    page = visit(running.url, dataset_path(GRID))
+    (heat,) = shown(page.get_by_test_id("plot"))
+    right = page.get_by_label("Line cut to the right")
+    up = page.get_by_label("Line cut upwards")
+    page.get_by_role("slider", name="Cut at Power (dBm)").focus()
+    page.keyboard.press("End")
+    shows(live, right, lambda found: found[0]["y"] == pytest.approx(heat["z"][-1]))
+    page.get_by_role("slider", name="Cut at Freq (Hz)").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    along = [values[1] for values in heat["z"]]
+    shows(live, up, lambda found: found[0]["y"] == pytest.approx(along))
+    page.get_by_text(f"Cut at Freq (Hz) = {heat['x'][1]:.6g}").wait_for()
 
 
 def test_a_third_dimension_has_a_slider(running, visit, live):

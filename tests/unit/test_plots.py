@@ -9,7 +9,16 @@ import pytest
 import xarray as xr
 
 from dashboard.encode import encode_array
-from dashboard.plots import CELLS, POINTS, Part, View, curves, figure, line_cuts
+from dashboard.plots import (
+    CELLS,
+    POINTS,
+    Part,
+    View,
+    curves,
+    figure,
+    line_cuts,
+    nearest,
+)
 
 
 def numbers(told):
@@ -110,7 +119,8 @@ def test_a_cut_outside_is_the_nearest_one(grid, index):
 
 
 def test_line_cuts_go_through_the_nearest_cell(grid):
-    along_x, along_y = line_cuts(grid, View("y0", cuts={"x0": 1}), at=(19.0, 7.4))
+    i, j = nearest(grid, "x1", 19.0), nearest(grid, "x2", 7.4)
+    along_x, along_y = line_cuts(grid, View("y0", cuts={"x0": 1}), i, j)
     np.testing.assert_array_equal(
         numbers(along_x["data"][0]["y"]), grid["y0"].values[1][:, 2]
     )

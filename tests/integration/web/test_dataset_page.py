@@ -38,6 +38,13 @@ def on_the_map(user, event, x, y):
     plots.trigger(event, {"x": x, "y": y})
 
 
+def move(user, name, index):
+    sliders = user.find(kind=html.input_)
+    sliders.elements = {s for s in sliders.elements if s.props["aria-label"] == name}
+    assert len(sliders.elements) == 1
+    sliders.trigger("input", index)
+
+
 def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
     async def look(user):
         await user.open(f"/datasets/fridge/{GRID}")
@@ -48,10 +55,28 @@ def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
         on_the_map(user, "pick", 1.0, -3.0)
         on_the_map(user, "hover", 0.0, 3.0)
         assert titles(user) == ["Power (dBm) = -3", "Freq (Hz) = 1"]
-        await user.should_see("The cuts stay where you clicked")
+        await user.should_see("The cuts stay where you put them")
         on_the_map(user, "pick", 0.0, 3.0)
         on_the_map(user, "hover", 1.0, 3.0)
         assert titles(user) == ["Power (dBm) = 3", "Freq (Hz) = 1"]
+
+    visit(look)
+
+
+def test_cuts_are_moved_by_sliders_too_which_go_where_the_cursor_is(visit):
+    async def look(user):
+        await user.open(f"/datasets/fridge/{GRID}")
+        await user.should_see("The cuts follow the cursor", retries=100)
+        move(user, "Cut at Power (dBm)", 5)
+        await user.should_see("The cuts stay where you put them")
+        assert titles(user) == ["Power (dBm) = 2", "Freq (Hz) = 0.545455"]
+        on_the_map(user, "hover", 0.0, 3.0)
+        assert titles(user) == ["Power (dBm) = 2", "Freq (Hz) = 0.545455"]
+        move(user, "Cut at Freq (Hz)", 0)
+        assert titles(user) == ["Power (dBm) = 2", "Freq (Hz) = 0"]
+        on_the_map(user, "pick", 1.0, -3.0)
+        await user.should_see("Cut at Power (dBm) = -3")
+        await user.should_see("Cut at Freq (Hz) = 1")
 
     visit(look)
 
@@ -62,7 +87,7 @@ def test_a_slider_moves_through_each_dimension_beyond_two(visit):
         await user.should_see("Freq (Hz) = 0", retries=100)
         heat = min(user.find(kind=Plot).elements, key=lambda plot: plot.id)
         before = heat.props["options"]["data"][0]["z"]
-        user.find(kind=html.input_).trigger("input", args=1)
+        move(user, "Position along x0", 1)
         await user.should_see("Freq (Hz) = 0.25")
         assert heat.props["options"]["data"][0]["z"] != before
 
