@@ -41,8 +41,8 @@ class Card(NamedTuple):
         What goes on.
     run
         The measurement that runs, of several the one written last; None while none.
-    more
-        How many others run there.
+    others
+        The others that run there, the one begun last first.
     last
         The newest stored dataset; None while there is none.
     """
@@ -51,7 +51,7 @@ class Card(NamedTuple):
     set_up: str
     badge: Badge
     run: Run | None
-    more: int
+    others: Sequence[Run]
     last: DatasetSummary | None
 
 
@@ -91,7 +91,9 @@ def make_card(
         badge = Badge.INTERRUPTED
     else:
         badge = Badge.IDLE
-    return Card(source, set_up, badge, run, max(0, len(running) - 1), last)
+    others = [other for other in running if other is not run]
+    others.sort(key=lambda one: one.tuid, reverse=True)
+    return Card(source, set_up, badge, run, others, last)
 
 
 def is_stalled(run: Run, now: float) -> bool:

@@ -10,6 +10,7 @@ from nicegui import run, ui
 from dashboard.cards import Badge
 from dashboard.pages.code import code
 from dashboard.pages.frame import PATIENCE, dataset_address, frame, heading, layout
+from dashboard.pages.others import OtherRuns
 from dashboard.pages.plot import Plot
 from dashboard.pages.running import keep_looking, numbers
 from quantify_sync.output import duration
@@ -104,11 +105,13 @@ class _CardView:
                 'aria-label="Points measured"'
             )
             self._numbers = ui.label().classes("quiet text-sm")
+            self._others = OtherRuns()
 
     def show(self, card: Card) -> None:
         self._card = card
         self._badge.set_text(_badge(card))
         self._badge.classes(replace=f"badge {LOOKS[card.badge]}")
+        self._others.show(card.others)
         if card.run is not None:
             self._show_run(card.run)
         else:
@@ -162,6 +165,6 @@ def _badge(card: Card) -> str:
     if card.badge is Badge.IDLE and card.last is not None:
         since = card.last.stored_at or card.last.updated_at
         return f"idle for {duration(time.time() - since.timestamp())}"
-    if card.more:
-        return f"{card.badge}, and {card.more} more"
+    if card.others:
+        return f"{card.badge}, and {len(card.others)} more"
     return str(card.badge)

@@ -45,10 +45,10 @@ def card(*runs, last=None, heard=True, now=100.2):
 
 def test_a_run_whose_points_come_is_running():
     made = card(a_run())
-    assert (made.badge, made.run.tuid, made.more) == (
+    assert (made.badge, made.run.tuid, made.others) == (
         Badge.RUNNING,
         "20260302-015602-771-e40978",
-        0,
+        [],
     )
 
 
@@ -68,7 +68,8 @@ def test_a_run_is_stalled_after_three_times_its_usual_pace(pace, silent, badge):
 
 def test_of_several_runs_the_one_written_last_is_shown():
     made = card(a_run("a", changed=99), a_run("b"), a_run("c", changed=98))
-    assert (made.run.tuid, made.more) == ("b", 2)
+    assert made.run.tuid == "b"
+    assert [run.tuid for run in made.others] == ["c", "a"]
 
 
 def test_a_run_that_has_ended_runs_no_more():

@@ -8,9 +8,12 @@ import pytest
 from nicegui import ui
 
 from dashboard.access import COOKIE
+from dashboard.hub import Hub, Run
 from dashboard.pages.frame import MODE
 from quantify_sync import client as notebook
+from shared.catalogue.records import State
 from shared.errors import CatalogueUnavailableError
+from workers.live.status import Status
 
 GRID = "20260302-015602-771-e40978"
 PAGES = ("/", "/datasets", f"/datasets/fridge/{GRID}", "/compare", "/health")
@@ -76,6 +79,36 @@ def test_a_set_up_that_measured_nothing_has_no_empty_link(visit):
         await user.open("/")
         await user.should_see("appears here by itself", retries=100)
         assert all(link.text for link in user.find(kind=ui.link).elements)
+
+    visit(look)
+
+
+def test_a_card_leads_to_each_measurement_that_runs_there(visit, monkeypatch):
+    runs = {}
+
+    def running(tuid, changed):
+        status = Status(State.LIVE, None, 77, 77, 40, 0, 0.0, 2.0, 4)
+        runs["fridge", tuid] = Run(
+            "fridge", "set-up", tuid, "Rabi", status, None, changed, {"y0": "Signal"}
+        )
+
+    for changed, tuid in enumerate(("first", "second", "third")):
+        running(tuid, float(changed))
+    monkeypatch.setattr(Hub, "runs", property(lambda _: runs))
+
+    async def look(user):
+        await user.open("/")
+        await user.should_see("and 2 more", retries=100)
+        links = {link.text: link for link in user.find(kind=ui.link).elements}
+        assert "Rabi  (third)" in links
+        for tuid in ("first", "second"):
+            address = links[f"Rabi ({tuid})"].props["href"]
+            assert address == f"/datasets/fridge/{tuid}"
+        del runs["fridge", "first"]
+        await user.should_see("and 1 more", retries=100)
+        await user.should_not_see("Rabi (first)")
+        del runs["fridge", "second"]
+        await user.should_not_see("Also running", retries=100)
 
     visit(look)
 
