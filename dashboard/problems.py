@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -94,6 +94,17 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     for number in (400, 401, 403, 404, 405, 409, 421, 422, 429, 500, 502, 503)
 }
 """What every route may answer with."""
+STREAM: dict[str, Any] = {
+    "response_class": StreamingResponse,
+    "responses": {
+        **RESPONSES,
+        200: {
+            "description": "A stream of events",
+            "content": {"text/event-stream": {}},
+        },
+    },
+}
+"""The same for a route that answers with server-sent events."""
 
 
 def problem(

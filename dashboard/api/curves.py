@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from dashboard.problems import STREAM
 from shared.tuid import TUID_PATTERN
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def make_router(hub: Hub) -> APIRouter:
     """Make the routes that speak for a hub."""
     router = APIRouter(tags=["live"])
 
-    @router.get("/live/curves", response_class=StreamingResponse)
+    @router.get("/live/curves", **STREAM)
     async def curves(
         curve: Annotated[list[CurveName], Query(min_length=1, max_length=MOST)],
     ) -> StreamingResponse:

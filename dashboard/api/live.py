@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel
 
-from dashboard.problems import RESPONSES
+from dashboard.problems import RESPONSES, STREAM
 from dashboard.selection import SelectedVariable, Wish, as_array, select
 from quantify_sync.live import as_dataset
 from quantify_sync.livewire import MEDIA_TYPE, encode
@@ -65,18 +65,6 @@ class RunState(BaseModel):
     variables: list[SelectedVariable]
 
 
-_STREAM: dict[str, Any] = {
-    "response_class": StreamingResponse,
-    "responses": {
-        **RESPONSES,
-        200: {
-            "description": "A stream of events",
-            "content": {"text/event-stream": {}},
-        },
-    },
-}
-
-
 def make_router(house: House) -> APIRouter:
     """Make the routes."""
     router = APIRouter(tags=["live"], responses=RESPONSES)
@@ -98,7 +86,7 @@ def make_router(house: House) -> APIRouter:
         """Tell which measurements run."""
         return Runs(runs=look(tuid))
 
-    @router.get("/live/events", **_STREAM)
+    @router.get("/live/events", **STREAM)
     async def runs_events() -> StreamingResponse:
         """Server-sent events: all that runs, now and whenever it has changed."""
         return _events(_run_events(look))
@@ -151,7 +139,7 @@ def make_router(house: House) -> APIRouter:
         content = await asyncio.to_thread(encode, delta)
         return Response(content, media_type=MEDIA_TYPE)
 
-    @router.get("/live/{source}/{tuid}/events", **_STREAM)
+    @router.get("/live/{source}/{tuid}/events", **STREAM)
     async def events(
         source: SourceName,
         tuid: Tuid,

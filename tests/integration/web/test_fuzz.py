@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given
@@ -90,6 +93,19 @@ def fuzz(operation, mode):
     except Unsatisfiable:
         assert mode is GenerationMode.NEGATIVE  # no parameter: nothing to be wrong
     return statuses
+
+
+def test_the_document_has_all_it_refers_to_and_each_route_tells_problems(client):
+    document = client.get("openapi.json").json()
+    schemas = {
+        f"#/components/schemas/{name}" for name in document["components"]["schemas"]
+    }
+    assert (
+        set(re.findall(r'#/components/schemas/[^"]+', json.dumps(document))) <= schemas
+    )
+    for path, route in document["paths"].items():
+        for operation in route.values():
+            assert {"404", "422", "503"} <= operation["responses"].keys(), path
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
