@@ -43,12 +43,14 @@ def parse_when(text: str, *, now: datetime | None = None) -> datetime:
     try:
         if match := _AGO.fullmatch(text):
             return now - float(match[1]) * _UNITS[match[2][0]]
-        return aware(datetime.fromisoformat(text.strip()))
+        when = aware(datetime.fromisoformat(text.strip()))
+        when.astimezone(UTC)  # what a database is asked: none before year 1, after 9999
     except (ValueError, OverflowError, OSError):
         raise ConfigurationError(
             f"{text!r} is no time: write it like '2026-03-02', '2026-03-02 14:30' or "
             "'2 days'."
         ) from None
+    return when
 
 
 def aware(when: datetime) -> datetime:

@@ -36,7 +36,12 @@ def test_a_date_is_the_local_midnight():
     assert parse_when("2026-03-02") == datetime(2026, 3, 2).astimezone()
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2 fortnights", "1e9 days", "9999999 w"])
+LATE = "9999-12-31T23:59-14:00"  # in UTC it is the year 10000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "2 fortnights", "1e9 days", "9999999 w", LATE]
+)
 def test_anything_else_is_refused_with_examples(text):
     with pytest.raises(ConfigurationError, match="'2 days'"):
         parse_when(text)
