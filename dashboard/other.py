@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from quantify_sync.finding import find_record, iter_datasets
+from shared.catalogue.records import storable
 from shared.errors import NotFoundError
 from shared.tuid import is_tuid
 
@@ -49,7 +50,7 @@ def find_other(place: Place, record: DatasetRecord, called: str) -> DatasetRecor
             return find_record(place, tuid, source=record.source)
         except NotFoundError:
             return find_record(place, tuid)
-    for one in iter_datasets(place, name=called, limit=2):
+    for one in iter_datasets(place, name=storable(called), limit=2):
         if one.id != record.id:
             return find_record(place, one.id)
     raise NotFoundError(f"There is no other dataset that is called {called!r}.")

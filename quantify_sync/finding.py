@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from shared.catalogue import queries
 from shared.catalogue.models import Dataset
+from shared.catalogue.records import storable
 from shared.catalogue.rows import to_record
 from shared.catalogue.search import search
 from shared.errors import UnknownSourceError
@@ -61,7 +62,8 @@ def find_record(
     """
     refuse_unknown_source(place, source)
     with place.catalogue.read() as session:
-        return to_record(queries.find(session, tuid_or_id, source=source))
+        found = queries.find(session, storable(tuid_or_id), source=storable(source))
+        return to_record(found)
 
 
 def iter_datasets(

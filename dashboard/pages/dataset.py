@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ from dashboard.pages.retry import retry_button
 from dashboard.pages.settings import InstrumentSettings
 from dashboard.pages.stored import put_stored
 from dashboard.pages.table import table
+from dashboard.problems import status_of
 from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
 from quantify_sync.output import file_size
@@ -38,8 +40,8 @@ class _Missing(NamedTuple):
 
     Attributes
     ----------
-    error
-        Why it does not.
+    error, status
+        Why it does not, in words and as HTTP's number.
     refusal
         Why it can't be stored; empty where nothing is known of that.
     runs
@@ -47,6 +49,7 @@ class _Missing(NamedTuple):
     """
 
     error: str
+    status: int
     refusal: str
     runs: bool
 
@@ -64,7 +67,8 @@ def add_page(house: House) -> None:
             except QuantifySyncError as error:
                 folders = live_folders(house.settings, tuid=tuid)
                 runs = any(folder.path.parent.name == source for folder in folders)
-                return _Missing(str(error), house.refusal(source, tuid), runs)
+                refusal = house.refusal(source, tuid)
+                return _Missing(str(error), status_of(error), refusal, runs)
 
         found = await run.io_bound(find)
         with frame("Dataset", plots=True):
@@ -98,6 +102,8 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
     elif found is not None and found.runs:
         Live(house, source, tuid)
     else:
+        ended = HTTPStatus.SERVICE_UNAVAILABLE
+        ui.context.client.status_code = found.status if found else ended
         ui.label(found.error if found else "The server ends.").classes("text-lg")
         ui.link("All datasets", "/datasets")
 

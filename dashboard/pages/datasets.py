@@ -12,7 +12,7 @@ from dashboard.pages.frame import PATIENCE, frame, heading, text
 from dashboard.pages.listing import Listing
 from quantify_sync.when import parse_when
 from shared.catalogue.pages import Order, Wanted, find_page
-from shared.catalogue.records import State
+from shared.catalogue.records import State, storable
 from shared.errors import ConfigurationError, QuantifySyncError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ ROWS = 50
 """Datasets of a page."""
 PAGES = 100_000
 """That can be asked for; no catalogue has more."""
+LONGEST = 500
+"""Characters of what is asked for, as of the API; what is beyond is not looked at."""
 
 
 class Question(NamedTuple):
@@ -60,10 +62,10 @@ class Question(NamedTuple):
         if self.sort not in set(Order):
             raise ConfigurationError(f"Nothing is sorted by {self.sort!r}.")
         return Wanted(
-            query=self.q,
-            set_up=self.set_up or None,
+            query=storable(self.q[:LONGEST]),
+            set_up=storable(self.set_up) or None,
             state=State(self.state) if self.state else None,
-            tags=(self.tag,) if self.tag else (),
+            tags=(storable(self.tag),) if self.tag else (),
             since=parse_when(self.since) if self.since else None,
             until=parse_when(self.until) if self.until else None,
             starred=True if self.starred else None,
@@ -100,7 +102,8 @@ def add_page(house: House) -> None:
         sort: str = Order.COLLECTED,
         page: str = "1",
     ) -> None:
-        number = min(max(int(page), 1), PAGES) if page.isdecimal() else 1
+        number = int(page) if page.isdecimal() and len(page) < LONGEST else 1
+        number = min(max(number, 1), PAGES)
         asked = Question(q, set_up, state, tag, since, until, starred, sort, number)
         found = await run.io_bound(find, asked)
         with frame("Datasets"):

@@ -638,6 +638,7 @@ def test_a_damaged_dataset_says_what_is_wrong_and_gives_its_files(running, visit
 
 
 def test_a_dataset_that_is_not_there_is_told_in_words(running, visit):
+    visit.expected = ("status of 404",)
     page = visit(running.url, dataset_path("20200101-000000-000-000000"))
     assert page.get_by_role("heading", level=1).is_visible()
     assert "20200101" in page.locator("main").inner_text()

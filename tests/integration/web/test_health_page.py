@@ -68,8 +68,9 @@ def test_a_dataset_that_could_not_be_stored_says_why_on_its_page(visit, fail):
     fail(GONE, "It is broken.")
 
     async def look(user):
-        await user.open(f"/datasets/fridge/{BAD}")
-        await user.should_see("The catalogue has no dataset")
+        answer = await user.http_client.get(f"/datasets/fridge/{BAD}")
+        assert answer.status_code == 404
+        assert "The catalogue has no dataset" in answer.text
         await user.open(f"/datasets/fridge/{GONE}")
         await user.should_see("It could not be stored")
         await user.should_see("It is broken.")
