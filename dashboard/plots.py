@@ -141,7 +141,7 @@ def figure(dataset: xr.Dataset, view: View) -> dict[str, Any]:
     """
     curve = curves(dataset)[view.curve]
     if curve.is_complex and view.part is Part.IQ:
-        return _plane(dataset, curve)
+        return _plane(dataset, curve, view)
     if is_map(dataset, curve):
         return _map(dataset, curve, view)
     return _line(dataset, curve, view)
@@ -162,10 +162,7 @@ def line_traces(
     curve = curves(dataset)[view.curve]
     x, _ = across(dataset, curve)
     y = shown(cut(dataset, curve, view), view.part)
-    inside = slice(None)
-    if view.x is not None and np.all(np.diff(x) >= 0):
-        low, high = np.searchsorted(x, view.x)
-        inside = slice(max(int(low) - 1, 0), int(high) + 1)
+    inside = _span(x, view.x)
     x, y = x[inside], y[inside]
     kept = kept_points(y, POINTS)
     traces = [
@@ -291,8 +288,7 @@ def _points(
     x, right = across(dataset, curve)
     up = np.asarray(dataset[second].values, float)
     values = shown(cut(dataset, curve, view), view.part)
-    step = -(-len(values) // POINTS)
-    some = slice(None, None, step)
+    some = _some(x, up, view)
     title = drawn_label(curve, view)
     return {
         "data": [
@@ -362,13 +358,7 @@ def _zoomed(
     x: Values, up: Values, z: Values, view: View
 ) -> tuple[Values, Values, Values]:
     for axis, wanted in ((0, view.x), (1, view.y)):
-        if wanted is None:
-            continue
-        along = (x, up)[axis]
-        inside = np.flatnonzero((along >= min(wanted)) & (along <= max(wanted)))
-        if not inside.size:
-            continue
-        part = slice(max(inside[0] - 1, 0), inside[-1] + 2)
+        part = _span((x, up)[axis], wanted)
         if axis == 0:
             x, z = x[part], z[part]
         else:
@@ -376,9 +366,33 @@ def _zoomed(
     return x, up, z
 
 
-def _plane(dataset: xr.Dataset, curve: Curve) -> dict[str, Any]:
+def _span(along: Values, wanted: Range | None) -> slice:
+    """Give the stretch whose lines from place to place are what a range shows.
+
+    A sweep may go downwards, or to and fro. All of it where no line is in the range.
+    """
+    if wanted is None:
+        return slice(None)
+    here, there = along[:-1], along[1:]
+    reaches = np.minimum(here, there) <= max(wanted)
+    reaches &= np.maximum(here, there) >= min(wanted)
+    inside = np.flatnonzero(reaches)
+    return slice(inside[0], inside[-1] + 2) if inside.size else slice(None)
+
+
+def _some(x: Values, up: Values, view: View) -> Values:
+    """Choose points of no order: those within the ranges, every so many of them."""
+    shown = np.ones(len(x), bool)
+    for along, wanted in ((x, view.x), (up, view.y)):
+        if wanted is not None:
+            shown &= (along >= min(wanted)) & (along <= max(wanted))
+    inside = np.flatnonzero(shown)
+    return inside[:: -(-len(inside) // POINTS) or 1]
+
+
+def _plane(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
     values = dataset[curve.name].values.ravel()
-    values = values[:: -(-len(values) // POINTS)]
+    values = values[_some(values.real, values.imag, view)]
     return {
         "data": [
             {

@@ -141,6 +141,46 @@ def test_a_million_points_are_reduced_and_a_zoom_shows_each_point():
     assert np.isin(x[inside], numbers(zoomed["x"])).all()
 
 
+def test_a_zoom_into_a_sweep_downwards_shows_each_point():
+    x = np.linspace(1, 0, 1_000_000)
+    dataset = xr.Dataset({"y0": ("x0", np.sin(100 * x))}, {"x0": x})
+    zoomed = figure(dataset, View("y0", x=(0.5, 0.501)))["data"][0]
+    inside = (x >= 0.5) & (x <= 0.501)
+    assert inside.sum() <= len(numbers(zoomed["x"])) <= inside.sum() + 2
+    assert np.isin(x[inside], numbers(zoomed["x"])).all()
+
+
+def test_a_zoom_between_two_points_shows_the_line_from_one_to_the_other():
+    x = np.arange(100_000.0)
+    dataset = xr.Dataset({"y0": ("x0", np.sin(x))}, {"x0": x})
+    (zoomed,) = figure(dataset, View("y0", x=(50_000.4, 50_000.6)))["data"]
+    np.testing.assert_array_equal(numbers(zoomed["x"]), [50_000, 50_001])
+
+
+@pytest.mark.parametrize("part", [Part.MAGNITUDE, Part.IQ])
+def test_a_zoom_into_points_of_no_order_shows_each_of_them(part):
+    values = np.random.default_rng(1).random((2, 50_000))
+    one, other = values
+    if part is Part.IQ:
+        dataset = xr.Dataset({"y0": ("i", one + 1j * other)})
+    else:
+        setpoints = {"x0": ("i", one), "x1": ("i", other)}
+        dataset = xr.Dataset({"y0": ("i", one * other)}, setpoints)
+    whole = figure(dataset, View("y0", part))["data"][0]
+    assert len(numbers(whole["x"])) <= POINTS
+    zoom = View("y0", part, x=(0.2, 0.3), y=(0.4, 0.45))
+    zoomed = figure(dataset, zoom)["data"][0]
+    inside = (one >= 0.2) & (one <= 0.3) & (other >= 0.4) & (other <= 0.45)
+    np.testing.assert_array_equal(numbers(zoomed["x"]), one[inside])
+    np.testing.assert_array_equal(numbers(zoomed["y"]), other[inside])
+
+
+def test_a_zoom_to_where_nothing_is_draws_no_points():
+    dataset = xr.Dataset({"y0": ("i", np.array([1j, 2, 3]))})
+    zoom = View("y0", Part.IQ, x=(7, 8))
+    assert len(numbers(figure(dataset, zoom)["data"][0]["x"])) == 0
+
+
 def test_a_large_grid_is_reduced_and_a_zoom_shows_each_cell():
     side = 1200
     dataset = xr.Dataset(
