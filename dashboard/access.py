@@ -189,6 +189,8 @@ class Guard:
             address = ip_address(peer[0].partition("%")[0])
         except ValueError:
             return ""
+        # What listens at "::" sees 10.0.0.7 as ::ffff:10.0.0.7.
+        address = getattr(address, "ipv4_mapped", None) or address
         if not any(address in network for network in self._proxies):
             return ""
         names = headers.getlist(wanted)

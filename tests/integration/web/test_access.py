@@ -174,8 +174,11 @@ def test_only_a_trusted_proxy_tells_who_it_is(ask_at):
         assert client.get(DATASETS, headers=told).status_code == 200
         twice = [("X-Remote-User", "grace"), ("X-Remote-User", "admin")]
         assert client.get(DATASETS, headers=twice).status_code == 401
-    with ask_at(peer="10.0.1.7", **web) as client:
-        assert client.get(DATASETS, headers=told).status_code == 401
+    with ask_at(peer="::ffff:10.0.0.7", **web) as client:  # it listens at "::"
+        assert client.get(DATASETS, headers=told).status_code == 200
+    for peer in ("10.0.1.7", "::ffff:10.0.1.7"):
+        with ask_at(peer=peer, **web) as client:
+            assert client.get(DATASETS, headers=told).status_code == 401
     # Nor is loopback open then: the proxy itself is there.
     with ask_at(host="127.0.0.1", name="127.0.0.1", **web) as client:
         assert client.get(DATASETS).status_code == 401
