@@ -105,7 +105,7 @@ def curves(dataset: xr.Dataset) -> dict[str, Curve]:
             deviations.get(str(name), ""),
         )
         for name, variable in dataset.data_vars.items()
-        if variable.dtype.kind in "biufc" and variable.ndim
+        if variable.dtype.kind in "biufc" and variable.ndim and variable.size
         if str(name) not in deviations.values()
     }
 

@@ -143,7 +143,7 @@ class _Stored:
     def _slider(self, dataset: xr.Dataset, dim: str) -> None:
         def move(index: int) -> None:
             cuts = {**self._view.cuts, dim: index}
-            self._view = self._view._replace(cuts=cuts, x=None, y=None)
+            self._view = self._view._replace(cuts=cuts)  # what is zoomed into stays
             self._draw()
             if self._is_map:
                 self._cuts.show(dataset, self._view)

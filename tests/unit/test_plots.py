@@ -68,6 +68,11 @@ def test_curves_are_what_can_be_drawn_and_know_their_uncertainty(line):
     assert not found["y0"].is_complex
 
 
+def test_nothing_is_drawn_of_what_has_no_values():
+    nothing = ("x0", np.array([])), (("x0", "x1"), np.zeros((0, 3)))
+    assert curves(xr.Dataset(dict(zip(("y0", "y1"), nothing, strict=True)))) == {}
+
+
 def test_a_line_has_its_labels_values_and_band(line):
     made = figure(line, View("y0"))
     main, lower, upper = made["data"]
