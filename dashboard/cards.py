@@ -87,6 +87,8 @@ def make_card(
         badge = Badge.STALLED if is_stalled(run, now) else Badge.RUNNING
     elif last is None:
         badge = Badge.EMPTY
+    elif last.state is State.LIVE:
+        badge = Badge.RUNNING  # another machine follows it, or nobody yet
     elif was_interrupted(last):
         badge = Badge.INTERRUPTED
     else:

@@ -14,6 +14,7 @@ from dashboard.pages.others import OtherRuns
 from dashboard.pages.plot import Plot
 from dashboard.pages.running import keep_looking, numbers
 from quantify_sync.output import duration
+from shared.catalogue.records import State
 
 if TYPE_CHECKING:
     from dashboard.cards import Card
@@ -155,8 +156,10 @@ class _CardView:
             return
         self._title.set_text(f"{card.last.name}  ({card.last.alt_uid})")
         self._title.props["href"] = dataset_address(card.source, card.last.alt_uid)
-        told = f"Last measured: {card.last.collected:%d %B %Y, %H:%M}"
-        if card.last.points and card.last.filled is not None:
+        live = card.last.state is State.LIVE
+        told = "Being measured since" if live else "Last measured:"
+        told += f" {card.last.collected:%d %B %Y, %H:%M}"
+        if not live and card.last.points and card.last.filled is not None:
             told += f"; {card.last.filled} of {card.last.points} points"
         self._numbers.set_text(told)
 

@@ -19,7 +19,7 @@ def a_run(tuid="20260302-015602-771-e40978", *, changed=100.0, pace=0.5, state="
     return Run("fridge", "set-up", tuid, "T1", status, pace, changed, {"y0": "Signal"})
 
 
-def a_summary(*, filled=10, ended=Ended.FILLED):
+def a_summary(*, filled=10, ended=Ended.FILLED, state=State.SYNCED):
     return DatasetSummary(
         id="1",
         source="fridge",
@@ -30,7 +30,7 @@ def a_summary(*, filled=10, ended=Ended.FILLED):
         folder="f",
         prefix="p",
         store="s",
-        state=State.SYNCED,
+        state=state,
         ended=ended,
         points=10,
         filled=filled,
@@ -74,6 +74,12 @@ def test_of_several_runs_the_one_written_last_is_shown():
 
 def test_a_run_that_has_ended_runs_no_more():
     assert card(a_run(state="complete"), last=a_summary()).badge is Badge.IDLE
+
+
+def test_what_is_measured_but_not_followed_here_runs():
+    live = a_summary(filled=1, ended=None, state=State.LIVE)
+    assert card(last=live).badge is Badge.RUNNING
+    assert card(last=live, heard=False).badge is Badge.NO_HEARTBEAT
 
 
 @pytest.mark.parametrize("ended", [Ended.QUIET, Ended.SUPERSEDED])
