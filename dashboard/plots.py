@@ -203,11 +203,13 @@ def line_cuts(
         The figures along the axis to the right, and along the one upwards.
     """
     curve = curves(dataset)[view.curve]
-    (right, x), (upwards, up), z = _cells(dataset, curve, view)
+    (right, x), (upwards, up) = (_axis(dataset, dim) for dim in curve.dims[-2:])
+    values = cut(dataset, curve, view)
+    row, column = shown(values[:, j], view.part), shown(values[i, :], view.part)
     title = drawn_label(curve, view)
     return (
-        _cut_figure(x, z[:, j], right, title, f"{upwards} = {up[j]:.6g}"),
-        _cut_figure(up, z[i, :], upwards, title, f"{right} = {x[i]:.6g}"),
+        _cut_figure(x, row, right, title, f"{upwards} = {up[j]:.6g}"),
+        _cut_figure(up, column, upwards, title, f"{right} = {x[i]:.6g}"),
     )
 
 
