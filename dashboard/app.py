@@ -44,6 +44,11 @@ def make_api(house: House) -> FastAPI:
     def openapi() -> dict[str, Any]:
         schema = made()
         schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        # On loopback, and behind a proxy that logs people in, none is needed.
+        schema["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"}
+        }
+        schema["security"] = [{"token": []}, {}]
         schemas.setdefault(
             "Problem",
             Problem.model_json_schema(ref_template="#/components/schemas/{model}"),

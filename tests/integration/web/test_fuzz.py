@@ -95,7 +95,7 @@ def fuzz(operation, mode):
     return statuses
 
 
-def test_the_document_has_all_it_refers_to_and_each_route_tells_problems(client):
+def test_the_document_has_all_it_refers_to_tells_problems_and_how_to_come_in(client):
     document = client.get("openapi.json").json()
     schemas = {
         f"#/components/schemas/{name}" for name in document["components"]["schemas"]
@@ -106,6 +106,8 @@ def test_the_document_has_all_it_refers_to_and_each_route_tells_problems(client)
     for path, route in document["paths"].items():
         for operation in route.values():
             assert {"404", "422", "503"} <= operation["responses"].keys(), path
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert document["security"] == [{"token": []}, {}]
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
