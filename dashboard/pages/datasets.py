@@ -11,15 +11,14 @@ from dashboard.pages.code import teach
 from dashboard.pages.frame import PATIENCE, frame, heading, text
 from dashboard.pages.listing import Listing
 from quantify_sync.when import parse_when
-from shared.catalogue.pages import Order, Wanted, find_page
+from shared.catalogue.pages import Order, Page, Wanted, find_page
 from shared.catalogue.records import State, storable
-from shared.errors import ConfigurationError, QuantifySyncError
+from shared.errors import ConfigurationError, NotFoundError, QuantifySyncError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dashboard.house import House
-    from shared.catalogue.pages import Page
 
 ROWS = 50
 """Datasets of a page."""
@@ -87,6 +86,8 @@ def add_page(house: House) -> None:
                     limit=ROWS,
                     offset=ROWS * (asked.page - 1),
                 )
+        except NotFoundError:
+            return Page([], 0, exact=True)  # no catalogue yet: nothing is stored
         except QuantifySyncError as error:
             return str(error)
 

@@ -70,7 +70,7 @@ PAGES = {  # and how many plots are on each
 }
 TAUGHT = {  # where there is nothing yet
     "now": "quantify-sync up",
-    "datasets": "quantify-sync up",
+    "datasets": "Nothing is stored yet.",
     "compare": "Type the TUID",
     "health": "quantify-sync sources add",
 }

@@ -83,6 +83,15 @@ def test_a_set_up_that_measured_nothing_has_no_empty_link(visit):
     visit(look)
 
 
+def test_where_nothing_was_ever_stored_the_list_says_what_helps(visit):
+    async def look(user):
+        await user.open("/datasets")
+        await user.should_see("Nothing is stored yet.")
+        await user.should_see("quantify-sync up ~/quantify-data")
+
+    visit(look)
+
+
 def test_a_card_leads_to_each_measurement_that_runs_there(visit, monkeypatch):
     runs = {}
 
