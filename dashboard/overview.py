@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING
 from dashboard.cards import Card, make_card
 from quantify_sync.finding import iter_datasets
 from shared import presence
-from shared.errors import QuantifySyncError
+from shared.errors import NotFoundError, QuantifySyncError
 
 if TYPE_CHECKING:
     from dashboard.house import LastingPlace
     from dashboard.hub import Hub
     from shared.catalogue.records import DatasetSummary
-
-logger = logging.getLogger(__name__)
 
 KEPT = 1.0
 """Seconds for which what was read is told to whoever asks."""
@@ -32,9 +29,15 @@ class Overview:
         Which sources there are, and connections that last: it is read each second.
     hub
         Who looks at their running measurements.
+
+    Attributes
+    ----------
+    trouble
+        What did not answer when the cards were read, in words; empty for nothing.
     """
 
     def __init__(self, place: LastingPlace, hub: Hub) -> None:
+        self.trouble = ""
         self._place = place
         self._hub = hub
         self._lock = threading.Lock()
@@ -64,16 +67,19 @@ class Overview:
     def _read(self) -> None:
         """Read again; what does not answer leaves what was known."""
         names = [source.name for source in self._place.settings.sources]
+        self.trouble = ""
         try:
             for name in names:
                 found = iter_datasets(self._place, source=name, limit=1)
                 self._last[name] = next(found, None)
+        except NotFoundError:
+            pass  # no catalogue yet: nothing is measured
         except QuantifySyncError as error:
-            logger.debug("%s", error)
+            self.trouble = str(error)
         try:
             with self._place.reaching():
                 redis = self._place.redis
                 self._heard = presence.with_agents(redis, names) if redis else set()
         except QuantifySyncError as error:
-            logger.debug("%s", error)
+            self.trouble = self.trouble or str(error)
             self._heard = set()

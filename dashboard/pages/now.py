@@ -41,11 +41,14 @@ def add_page(overview: Overview, hub: Hub) -> None:
     async def now() -> None:
         with frame("Now", plots=True):
             heading("What runs now")
+            trouble = ui.label().classes("badge bad whitespace-normal")
+            trouble.props("role=alert").bind_visibility_from(trouble, "text", bool)
             board = _Board()
         keep_looking(hub)
 
         async def refresh() -> None:
             board.show(await run.io_bound(overview.cards) or [])
+            trouble.set_text(overview.trouble)
 
         await refresh()
         ui.timer(REFRESH, refresh)

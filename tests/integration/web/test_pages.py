@@ -83,6 +83,29 @@ def test_a_set_up_that_measured_nothing_has_no_empty_link(visit):
     visit(look)
 
 
+def test_a_catalogue_that_is_away_is_told_above_the_cards(visit, monkeypatch):
+    answers = [True]
+
+    def look_up(*_, **__):
+        if not answers:
+            raise CatalogueUnavailableError("The catalogue is away.")
+        return iter(())
+
+    monkeypatch.setattr("dashboard.overview.iter_datasets", look_up)
+    monkeypatch.setattr("dashboard.overview.KEPT", 0)
+
+    async def look(user):
+        await user.open("/")
+        await user.should_see("appears here by itself")
+        await user.should_not_see("The catalogue is away.")
+        answers.clear()
+        await user.should_see("The catalogue is away.", retries=100)
+        answers.append(True)
+        await user.should_not_see("The catalogue is away.", retries=100)
+
+    visit(look)
+
+
 def test_where_nothing_was_ever_stored_the_list_says_what_helps(visit):
     async def look(user):
         await user.open("/datasets")
