@@ -393,7 +393,7 @@ def _some(x: Values, up: Values, view: View) -> Values:
 
 
 def _plane(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
-    values = dataset[curve.name].values.ravel()
+    values = cut(dataset, curve, view).ravel()
     values = values[_some(values.real, values.imag, view)]
     return {
         "data": [

@@ -180,6 +180,12 @@ def test_a_zoom_into_points_of_no_order_shows_each_of_them(part):
     np.testing.assert_array_equal(numbers(zoomed["y"]), other[inside])
 
 
+def test_the_plane_shows_where_the_sliders_are(grid):
+    turned = grid.assign(y0=grid["y0"] * 1j)
+    made = figure(turned, View("y0", Part.IQ, cuts={"x0": 1}))["data"][0]
+    np.testing.assert_array_equal(numbers(made["y"]), grid["y0"].values[1].ravel())
+
+
 def test_a_zoom_to_where_nothing_is_draws_no_points():
     dataset = xr.Dataset({"y0": ("i", np.array([1j, 2, 3]))})
     zoom = View("y0", Part.IQ, x=(7, 8))
