@@ -110,6 +110,7 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
 
 def _head(record: DatasetRecord) -> None:
     heading(record.name or record.alt_uid)
+    ui.page_title(f"{record.name or record.alt_uid} · quantify-sync")  # of its tab
     called = f"{record.source}/{record.alt_uid}"
     told = [
         record.alt_uid,
@@ -182,8 +183,11 @@ def _files(record: DatasetRecord) -> None:
         for file in record.files[:FILES]:
             with html.tr():
                 with html.td():
-                    link = ui.link(file.path, _address(record, file))
-                    link.props["download"] = True
+                    if file.status is FileStatus.BROKEN:
+                        text("span", file.path)  # nobody gets it: `_marks` says so
+                    else:
+                        link = ui.link(file.path, _address(record, file))
+                        link.props["download"] = True
                     text("span", _marks(file)).classes("quiet")
                 text("td", file_size(file.size)).classes("number")
                 with html.td():

@@ -13,7 +13,7 @@ from dashboard.hub import Hub, Run
 from dashboard.pages.plot import Plot
 from quantify_sync import client as notebook
 from quantify_sync.finding import find_record
-from shared.catalogue.records import State
+from shared.catalogue.records import FileStatus, State
 from workers.live.status import Status
 from workers.upload import Result, upload
 
@@ -132,6 +132,30 @@ def test_files_have_size_checksum_and_download(visit, quantify_directory):
         assert "download" in link.props
         got = await user.http_client.get(link.props["href"], follow_redirects=True)
         assert got.content == content
+
+    visit(look)
+
+
+def test_a_file_that_is_broken_in_the_store_is_listed_but_leads_nowhere(
+    visit, settings, monkeypatch
+):
+    def find(*asked, **named):
+        record = find_record(*asked, **named)
+        first, *rest = record.files
+        broken = first.model_copy(update={"status": FileStatus.BROKEN})
+        return record.changed(files=(broken, *rest))
+
+    monkeypatch.setattr("dashboard.pages.dataset.find_record", find)
+
+    async def look(user):
+        client = await user.open(f"/datasets/fridge/{EXTRA}")
+        assert client.title == "extra_files · quantify-sync"
+        links = {link.text for link in user.find(kind=ui.link).elements}
+        first, *rest = notebook.show(EXTRA, settings=settings).files
+        await user.should_see(first.path)
+        await user.should_see("broken")
+        assert first.path not in links
+        assert links >= {file.path for file in rest}
 
     visit(look)
 
