@@ -96,7 +96,8 @@ def make_rules(web: Web, host: str) -> Rules:
 class Guard:
     """Lets in who may come, tells the application who it is.
 
-    `request.state.user` is the name, for what is written in it.
+    `request.state.user` is the name, for what is written in it, `request.state.session`
+    whether it came in by a session, which it may end.
 
     Parameters
     ----------
@@ -155,7 +156,7 @@ class Guard:
         if scope["type"] == "http" and scope["path"] == "/logout":
             return self._logout(scope)
         if owner := self._session(asked.cookies.get(COOKIE, "")):
-            return _let_in(scope, owner.name)
+            return _let_in(scope, owner.name, session=True)
         scheme, _, token = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             tried = self._try(scope, token.strip())
@@ -295,9 +296,9 @@ class _Failures:
         return max(0, int(left) + 1) if left > 0 else 0
 
 
-def _let_in(scope: Scope, name: str) -> Response | None:
+def _let_in(scope: Scope, name: str, *, session: bool = False) -> Response | None:
     """Tell the application who it is; there is no answer of the guard's own."""
-    scope.setdefault("state", {})["user"] = name
+    scope.setdefault("state", {}).update(user=name, session=session)
     return None
 
 

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from nicegui import html, ui
 from nicegui.elements.mixins.text_element import TextElement
 
-from dashboard.access import COOKIE
 from dashboard.pages.plotlyjs import read_early
 
 if TYPE_CHECKING:
@@ -76,7 +75,8 @@ def frame(title: str, *, plots: bool = False) -> Iterator[None]:
                 if name == title:
                     link.props('aria-current="page"')
         ui.space()
-        if COOKIE in ui.context.client.request.cookies:  # came in by a token
+        # A cookie alone may be that of a server at another port.
+        if ui.context.client.request.state.session:
             with html.form(action="/logout", method="post"):
                 text("button", "Log out").classes("action").props("type=submit")
         mode = ui.button(icon="contrast")
