@@ -87,6 +87,6 @@ def test_without_a_source_pages_tell_how_to_add_one(visit, settings):
         await user.open("/")
         await user.should_see("quantify-sync demo")
         await user.open("/datasets")
-        await user.should_see("There is no catalogue")
+        await user.should_see("Nothing is stored yet.")
 
     visit(look, settings.model_copy(update={"sources": ()}))
