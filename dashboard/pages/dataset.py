@@ -23,7 +23,7 @@ from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
 from quantify_sync.output import file_size
 from shared.catalogue.notes import NOTED
-from shared.catalogue.records import FileRole, FileStatus
+from shared.catalogue.records import FileRole, FileStatus, State
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def add_page(house: House) -> None:
             if found is None or isinstance(found, _Missing):
                 _missing(house, source, tuid, found)
                 return
-            _head(found)
+            _head(house, found)
             if found.state in STORED:
                 await put_stored(house.opened, found, y, part)
             else:
@@ -96,9 +96,7 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
     if found is not None and found.refusal:
         ui.label("It could not be stored:").classes("text-lg")
         ui.label(found.refusal).classes("badge bad whitespace-normal")
-        with ui.row().classes("items-center gap-4"):
-            told = ui.label().props("role=status").classes("order-last")
-            retry_button(house, source, tuid, tell=told.set_text)
+        _retry(house, source, tuid)
     elif found is not None and found.runs:
         Live(house, source, tuid)
     else:
@@ -108,7 +106,13 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
         ui.link("All datasets", "/datasets")
 
 
-def _head(record: DatasetRecord) -> None:
+def _retry(house: House, source: str, tuid: str) -> None:
+    with ui.row().classes("items-center gap-4"):
+        told = ui.label().props("role=status").classes("order-last")
+        retry_button(house, source, tuid, tell=told.set_text)
+
+
+def _head(house: House, record: DatasetRecord) -> None:
     heading(record.name or record.alt_uid)
     ui.page_title(f"{record.name or record.alt_uid} · quantify-sync")  # of its tab
     called = f"{record.source}/{record.alt_uid}"
@@ -131,6 +135,8 @@ def _head(record: DatasetRecord) -> None:
             table((name, str(value)) for name, value in record.attributes.items())
     if record.error:
         ui.label(record.error).classes("badge bad whitespace-normal")
+    if record.state is State.FAILED:
+        _retry(house, record.source, record.alt_uid)
     for defect in record.defects:
         label = ui.label(f"{defect.path}: {defect.detail}")
         label.classes("badge warn whitespace-normal")

@@ -160,6 +160,23 @@ def test_a_file_that_is_broken_in_the_store_is_listed_but_leads_nowhere(
     visit(look)
 
 
+def test_what_failed_is_tried_again_where_its_reason_is(visit, monkeypatch):
+    failed = {"state": State.FAILED, "error": "the disk said no"}
+
+    def find(*asked, **named):
+        return find_record(*asked, **named).changed(**failed)
+
+    monkeypatch.setattr("dashboard.pages.dataset.find_record", find)
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{EXTRA}")
+        await user.should_see("the disk said no")
+        user.find("Try again").click()
+        await user.should_see("is announced and tried again", retries=100)
+
+    visit(look)
+
+
 def test_a_figure_is_shown_once_whatever_its_name(
     visit, stored, announce, quantify_directory
 ):
