@@ -110,6 +110,30 @@ def curves(dataset: xr.Dataset) -> dict[str, Curve]:
     }
 
 
+def outline(dataset: xr.Dataset) -> xr.Dataset:
+    """Give a dataset without its values, as a page keeps it while it is open.
+
+    Its variables have their shapes, dtypes and attributes, and take no room. Only
+    coordinates along which a curve of several dimensions is cut keep their values.
+    """
+    cut_along = {
+        dim
+        for variable in dataset.data_vars.values()
+        if variable.ndim > 1
+        for dim in variable.dims
+    }
+    others = [name for name in dataset.coords if name not in cut_along]
+    empty = {
+        name: (
+            variable.dims,
+            np.broadcast_to(np.zeros((), variable.dtype), variable.shape),
+            variable.attrs,
+        )
+        for name, variable in dataset.data_vars.items()
+    }
+    return dataset.drop_vars(others).assign(empty)
+
+
 def label(dataset: xr.Dataset, name: str) -> str:
     """Write a variable's long name and unit."""
     if name not in dataset.variables:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import xarray as xr
 from nicegui import ui
 
 from dashboard.pages.frame import layout
+from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
 from dashboard.pages.slider import Slider
 from dashboard.plots import curves, label, line_cuts, nearest
+from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from collections.abc import Callable
+
     from nicegui.events import GenericEventArguments
 
     from dashboard.plots import View
@@ -31,10 +35,15 @@ class LineCuts:
     ----------
     plot
         The heat map.
+    read
+        Gives the dataset, in a thread.
     """
 
-    def __init__(self, plot: Plot) -> None:
-        self._shown: tuple[xr.Dataset, View] | None = None
+    def __init__(self, plot: Plot, read: Callable[[], xr.Dataset]) -> None:
+        self._read = read
+        self._outline = xr.Dataset()
+        self._view: View | None = None  # none is shown
+        self._drawing = Newest(self._cut, self._draw)
         self._dims: tuple[str, ...] = ()  # to the right, and upwards
         self._at = [0, 0]  # indices along them
         self._sliders: list[Slider] = []
@@ -54,66 +63,73 @@ class LineCuts:
 
     def hide(self) -> None:
         """Show none: what is drawn is no heat map."""
-        self._shown = None
+        self._view = None
         self._body.set_visibility(False)
 
-    def begin(self, dataset: xr.Dataset, view: View) -> None:
-        """Show those through the middle of another heat map."""
-        self._dims = curves(dataset)[view.curve].dims[-2:]
-        self._at = [dataset.sizes[dim] // 2 for dim in self._dims]
+    def begin(self, outline: xr.Dataset, view: View) -> None:
+        """Prepare those through the middle of another heat map; `show` draws them."""
+        self._outline = outline
+        self._dims = curves(outline)[view.curve].dims[-2:]
+        self._at = [outline.sizes[dim] // 2 for dim in self._dims]
         self._keep(pinned=False)
         self._row.clear()
         with self._row:
             # Each above the plot that it changes: the cut across its dimension.
-            self._sliders = [self._slider(dataset, axis) for axis in (UP, RIGHT)][::-1]
-        self.show(dataset, view)
+            self._sliders = [self._slider(axis) for axis in (UP, RIGHT)][::-1]
 
-    def show(self, dataset: xr.Dataset, view: View) -> None:
+    async def show(self, view: View) -> None:
         """Show those of another view, at the same place."""
-        self._shown = dataset, view
+        self._view = view
         self._body.set_visibility(True)
-        self._draw()
+        await self._ask()
 
-    def _slider(self, dataset: xr.Dataset, axis: int) -> Slider:
+    def _slider(self, axis: int) -> Slider:
         dim = self._dims[axis]
 
-        def move(index: int) -> None:
+        async def move(index: int) -> None:
             self._keep(pinned=True)
             self._at[axis] = index
-            self._draw()
+            await self._ask()
 
-        name = f"Cut at {label(dataset, dim)}"
+        name = f"Cut at {label(self._outline, dim)}"
         at = self._at[axis]
-        return Slider(dataset, dim, at, move, name=name, before="Cut at ")
+        return Slider(self._outline, dim, at, move, name=name, before="Cut at ")
 
-    def _follow(self, event: GenericEventArguments) -> None:
+    async def _follow(self, event: GenericEventArguments) -> None:
         if not self._pinned:
-            self._go(event)
+            await self._go(event)
 
-    def _pin(self, event: GenericEventArguments) -> None:
+    async def _pin(self, event: GenericEventArguments) -> None:
         self._keep(pinned=not self._pinned)
-        self._go(event)
+        await self._go(event)
 
     def _keep(self, *, pinned: bool) -> None:
         self._pinned = pinned
         self._hint.set_text(_STAYS if pinned else _FOLLOWS)
 
-    def _go(self, event: GenericEventArguments) -> None:
+    async def _go(self, event: GenericEventArguments) -> None:
         """Cut where the cursor is."""
-        if self._shown is None:
+        if self._view is None:
             return
-        dataset, _ = self._shown
         for axis, name in ((RIGHT, "x"), (UP, "y")):
-            self._at[axis] = nearest(dataset, self._dims[axis], float(event.args[name]))
+            value = float(event.args[name])
+            self._at[axis] = nearest(self._outline, self._dims[axis], value)
             self._sliders[axis].put(self._at[axis])
-        self._draw()
+        await self._ask()
 
-    def _draw(self) -> None:
-        if self._shown is None:
-            return
-        dataset, view = self._shown
-        i, j = self._at
-        for plot, one in zip(self._plots, line_cuts(dataset, view, i, j), strict=True):
+    async def _ask(self) -> None:
+        if self._view is not None:
+            right, up = self._at
+            await self._drawing.ask((self._view, right, up))
+
+    def _cut(self, wish: tuple[View, int, int]) -> tuple[dict[str, Any], ...]:
+        try:
+            return line_cuts(self._read(), *wish)
+        except QuantifySyncError:
+            return ()  # the plot above tells
+
+    def _draw(self, made: tuple[dict[str, Any], ...]) -> None:
+        for plot, one in zip(self._plots, made, strict=False):
             one["layout"] = layout(**one["layout"])
             one["layout"]["margin"]["t"] = 40
             plot.show(one)

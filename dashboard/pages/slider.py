@@ -9,7 +9,7 @@ from nicegui import html, ui
 from dashboard.plots import place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import xarray as xr
     from nicegui.events import GenericEventArguments
@@ -40,7 +40,7 @@ class Slider:
         dataset: xr.Dataset,
         dim: str,
         at: int,
-        moved: Callable[[int], None],
+        moved: Callable[[int], Awaitable[None]],
         *,
         name: str,
         before: str = "",
@@ -64,10 +64,10 @@ class Slider:
         script = f"getHtmlElement({self._input.id}).value = {index}"
         self._input.client.run_javascript(script)
 
-    def _move(self, event: GenericEventArguments) -> None:
+    async def _move(self, event: GenericEventArguments) -> None:
         index = int(event.args)
         self._tell(index)
-        self._moved(index)
+        await self._moved(index)
 
     def _tell(self, index: int) -> None:
         where = place(self._dataset, self._dim, index)

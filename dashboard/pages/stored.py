@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
-from nicegui import run, ui
+import xarray as xr
+from nicegui import background_tasks, run, ui
 
 from dashboard.pages.cuts import LineCuts
 from dashboard.pages.frame import layout, section
+from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
 from dashboard.pages.slider import Slider
-from dashboard.plots import Part, View, curves, figure, is_map
+from dashboard.plots import Part, View, curves, figure, is_map, outline
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    import xarray as xr
     from nicegui.events import GenericEventArguments
 
     from dashboard.opened import OpenedDatasets
     from dashboard.plots import Curve
     from shared.catalogue.records import DatasetRecord
+
+logger = logging.getLogger(__name__)
 
 SOON = 0.5
 """Seconds that a page waits for its dataset: what comes with it is seen sooner."""
@@ -31,7 +35,7 @@ SOON = 0.5
 async def put_stored(
     opened: OpenedDatasets, record: DatasetRecord, y: str, part: str
 ) -> None:
-    """Put the plots of a dataset; one that takes long to open follows the page.
+    """Put the plots of a dataset; what takes long to open or draw follows the page.
 
     Parameters
     ----------
@@ -42,58 +46,68 @@ async def put_stored(
     y, part
         Curve and part of complex values to begin with; empty for the first.
     """
-
-    def open_it() -> xr.Dataset | str:
-        try:
-            return opened.get(record)
-        except QuantifySyncError as error:
-            return str(error)
-
-    opening = asyncio.ensure_future(run.io_bound(open_it))
-    await asyncio.wait({opening}, timeout=SOON)
-    stored = _Stored(y, part)
-    if opening.done():
-        stored.show(opening.result())
-        return
-
-    async def follow() -> None:
-        stored.show(await opening)
-
-    ui.timer(0, follow, once=True)
+    stored = _Stored(lambda: opened.get(record), y, part)
+    beginning = background_tasks.create(stored.begin(), name=record.alt_uid)
+    await asyncio.wait({beginning}, timeout=SOON)
 
 
 class _Stored:
-    """The plots, as `put_stored` has them; empty before `show`."""
+    """The plots, as `put_stored` has them; empty before `begin`.
 
-    def __init__(self, y: str, part: str) -> None:
+    Parameters
+    ----------
+    read
+        Gives the dataset, in a thread: a page that is open does not keep it.
+    """
+
+    def __init__(self, read: Callable[[], xr.Dataset], y: str, part: str) -> None:
+        self._read = read
         self._view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
-        self._dataset: xr.Dataset | None = None
+        self._outline = xr.Dataset()
+        self._drawing = Newest(self._figure, self._show)
         with section("Plot"):
             self._told = ui.label("It is being opened.").classes("quiet")
             self._told.props("role=status")
             self._body = ui.column().classes("w-full")
 
-    def show(self, dataset: xr.Dataset | str | None) -> None:
-        """Draw a dataset's first curve, or say why there is none."""
-        if dataset is None or isinstance(dataset, str):
-            self._told.set_text(dataset or "The server ends.")
-            self._told.classes("badge warn whitespace-normal", remove="quiet")
+    async def begin(self) -> None:
+        """Open the dataset and draw its first curve, or say why not."""
+        try:
+            await self._begin()
+        except Exception:
+            logger.exception("A dataset's page could not be drawn")
+            self._complain("It can't be drawn; the log of the page's server tells why.")
+
+    async def _begin(self) -> None:
+        def open_it() -> xr.Dataset | str:
+            try:
+                return outline(self._read())
+            except QuantifySyncError as error:
+                return str(error)
+
+        found = await run.io_bound(open_it)
+        if found is None or isinstance(found, str):
+            self._complain(found or "The server ends.")
             return
-        found = curves(dataset)
-        if not found:
+        self._outline = found
+        names = curves(found)
+        if not names:
             self._told.set_text("It has no variable that can be drawn.")
             return
-        self._told.set_visibility(False)
-        self._dataset = dataset
-        if self._view.curve not in found:
-            self._view = self._view._replace(curve=next(iter(found)))
+        if self._view.curve not in names:
+            self._view = self._view._replace(curve=next(iter(names)))
         with self._body:
-            self._controls(found)
-            self._plot = Plot({}, label=found[self._view.curve].label)
+            self._controls(names)
+            self._plot = Plot({}, label=names[self._view.curve].label)
             self._plot.classes("w-full h-[28rem]").props("data-testid=plot")
             self._plot.on("relayout", self._zoom)
-            self._cuts = LineCuts(self._plot)
-        self._arrange()
+            self._cuts = LineCuts(self._plot, self._read)
+        await self._arrange()
+
+    def _complain(self, told: str) -> None:
+        self._told.set_text(told)
+        self._told.classes("badge warn whitespace-normal", remove="quiet")
+        self._told.set_visibility(True)
 
     def _controls(self, found: Mapping[str, Curve]) -> None:
         with ui.row().classes("items-center gap-4 w-full"):
@@ -111,54 +125,60 @@ class _Stored:
             ).props("dense outlined")
             self._sliders = ui.row().classes("items-center gap-4 grow")
 
-    def _change(self, **changed: Any) -> None:
+    async def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(x=None, y=None, **changed)
-        self._arrange()
+        await self._arrange()
 
-    def _arrange(self) -> None:
+    async def _arrange(self) -> None:
         """Show the controls that the curve has, and draw it."""
-        if self._dataset is None:
-            return
-        curve = curves(self._dataset)[self._view.curve]
+        curve = curves(self._outline)[self._view.curve]
         self._plot.props["aria-label"] = curve.label
         self._parts.set_visibility(curve.is_complex)
         self._sliders.clear()
         with self._sliders:
             for dim in curve.dims[:-2]:
-                self._slider(self._dataset, dim)
-        self._draw()
-        if self._is_map:
-            self._cuts.begin(self._dataset, self._view)
+                self._slider(dim)
+        if self._is_map(curve):
+            self._cuts.begin(self._outline, self._view)
         else:
             self._cuts.hide()
+        await self._draw()
 
-    @property
-    def _is_map(self) -> bool:
-        if self._dataset is None:
-            return False
-        curve = curves(self._dataset)[self._view.curve]
+    def _is_map(self, curve: Curve) -> bool:
         plane = curve.is_complex and self._view.part is Part.IQ
-        return is_map(self._dataset, curve) and not plane
+        return is_map(self._outline, curve) and not plane
 
-    def _slider(self, dataset: xr.Dataset, dim: str) -> None:
-        def move(index: int) -> None:
+    def _slider(self, dim: str) -> None:
+        async def move(index: int) -> None:
             cuts = {**self._view.cuts, dim: index}
             self._view = self._view._replace(cuts=cuts)  # what is zoomed into stays
-            self._draw()
-            if self._is_map:
-                self._cuts.show(dataset, self._view)
+            await self._draw()
 
         at = self._view.cuts.get(dim, 0)
-        Slider(dataset, dim, at, move, name=f"Position along {dim}")
+        Slider(self._outline, dim, at, move, name=f"Position along {dim}")
 
-    def _draw(self) -> None:
-        if self._dataset is not None:
-            made = figure(self._dataset, self._view)
-            made["layout"] = layout(**made["layout"])
-            made["layout"]["uirevision"] = f"{self._view.curve} {self._view.part}"
-            self._plot.show(made)
+    async def _draw(self) -> None:
+        await self._drawing.ask(self._view)
+        if self._is_map(curves(self._outline)[self._view.curve]):
+            await self._cuts.show(self._view)
 
-    def _zoom(self, event: GenericEventArguments) -> None:
+    def _figure(self, view: View) -> dict[str, Any] | str:
+        try:
+            made = figure(self._read(), view)
+        except QuantifySyncError as error:
+            return str(error)
+        made["layout"] = layout(**made["layout"])
+        made["layout"]["uirevision"] = f"{view.curve} {view.part}"
+        return made
+
+    def _show(self, made: dict[str, Any] | str) -> None:
+        if isinstance(made, str):
+            self._complain(made)
+            return
+        self._told.set_visibility(False)
+        self._plot.show(made)
+
+    async def _zoom(self, event: GenericEventArguments) -> None:
         """Show all points of what is zoomed into."""
         change = event.args
         if change.get("xaxis.autorange") or change.get("yaxis.autorange"):
@@ -170,7 +190,7 @@ class _Stored:
             )
         else:
             return
-        self._draw()
+        await self._drawing.ask(self._view)
 
 
 def _range(change: dict[str, Any], axis: str) -> tuple[float, float] | None:

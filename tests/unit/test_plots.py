@@ -16,8 +16,11 @@ from dashboard.plots import (
     View,
     curves,
     figure,
+    is_map,
     line_cuts,
     nearest,
+    outline,
+    place,
 )
 
 
@@ -231,3 +234,34 @@ def test_no_such_curve(line):
 def test_arrays_of_any_kind_come_back(dtype):
     values = np.array([[0, 1, 1], [1, 0, 1]]).astype(dtype)
     np.testing.assert_array_equal(numbers(encode_array(values)), values)
+
+
+def test_an_outline_has_all_but_the_values():
+    values = np.ones((300, 400), complex)
+    dataset = xr.Dataset(
+        {"y0": (("x0", "x1"), values, {"long_name": "S21", "units": "V"})},
+        {
+            "x0": ("x0", np.linspace(4, 5, 300), {"long_name": "Freq", "units": "GHz"}),
+            "x1": ("x1", np.arange(400.0)),
+            "taken": ("x0", np.arange(300.0)),
+        },
+    )
+    empty = outline(dataset)
+    assert curves(empty) == curves(dataset)
+    curve = curves(empty)["y0"]
+    assert is_map(empty, curve)
+    assert empty["y0"].shape == (300, 400)
+    assert place(empty, "x0", 299) == "Freq (GHz) = 5"
+    assert empty["y0"].variable.values.strides == (0, 0)
+    assert list(empty.coords) == ["x0", "x1"]
+
+
+def test_an_outline_of_a_line_has_no_values_at_all():
+    dataset = xr.Dataset(
+        {"y0": ("dim_0", np.ones(1000)), "y1": ("dim_0", np.ones(1000, int))},
+        {"x0": ("dim_0", np.arange(1000.0))},
+    )
+    empty = outline(dataset)
+    assert curves(empty) == curves(dataset)
+    assert not empty.coords
+    assert {v.values.strides for v in empty.variables.values()} == {(0,)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from urllib.parse import unquote
 
@@ -32,6 +33,20 @@ def titles(user):
     return [layout["title"]["text"] for layout in layouts if "title" in layout]
 
 
+async def until(condition):
+    """Wait for what is drawn in a thread."""
+    for _ in range(1200):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    assert condition()
+
+
+async def become(user, *wanted):
+    """Wait until the cuts are where they should be."""
+    await until(lambda: titles(user) == list(wanted))
+
+
 def on_the_map(user, event, x, y):
     plots = user.find(kind=Plot)
     plots.elements = {min(plots.elements, key=lambda plot: plot.id)}
@@ -49,16 +64,16 @@ def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
     async def look(user):
         await user.open(f"/datasets/fridge/{GRID}")
         await user.should_see("The cuts follow the cursor", retries=100)
-        assert titles(user) == ["Power (dBm) = 0", "Freq (Hz) = 0.545455"]
+        await become(user, "Power (dBm) = 0", "Freq (Hz) = 0.545455")
         on_the_map(user, "hover", 0.0, 3.0)
-        assert titles(user) == ["Power (dBm) = 3", "Freq (Hz) = 0"]
+        await become(user, "Power (dBm) = 3", "Freq (Hz) = 0")
         on_the_map(user, "pick", 1.0, -3.0)
         on_the_map(user, "hover", 0.0, 3.0)
-        assert titles(user) == ["Power (dBm) = -3", "Freq (Hz) = 1"]
+        await become(user, "Power (dBm) = -3", "Freq (Hz) = 1")
         await user.should_see("The cuts stay where you put them")
         on_the_map(user, "pick", 0.0, 3.0)
         on_the_map(user, "hover", 1.0, 3.0)
-        assert titles(user) == ["Power (dBm) = 3", "Freq (Hz) = 1"]
+        await become(user, "Power (dBm) = 3", "Freq (Hz) = 1")
 
     visit(look)
 
@@ -69,11 +84,11 @@ def test_cuts_are_moved_by_sliders_too_which_go_where_the_cursor_is(visit):
         await user.should_see("The cuts follow the cursor", retries=100)
         move(user, "Cut at Power (dBm)", 5)
         await user.should_see("The cuts stay where you put them")
-        assert titles(user) == ["Power (dBm) = 2", "Freq (Hz) = 0.545455"]
+        await become(user, "Power (dBm) = 2", "Freq (Hz) = 0.545455")
         on_the_map(user, "hover", 0.0, 3.0)
-        assert titles(user) == ["Power (dBm) = 2", "Freq (Hz) = 0.545455"]
+        await become(user, "Power (dBm) = 2", "Freq (Hz) = 0.545455")
         move(user, "Cut at Freq (Hz)", 0)
-        assert titles(user) == ["Power (dBm) = 2", "Freq (Hz) = 0"]
+        await become(user, "Power (dBm) = 2", "Freq (Hz) = 0")
         on_the_map(user, "pick", 1.0, -3.0)
         await user.should_see("Cut at Power (dBm) = -3")
         await user.should_see("Cut at Freq (Hz) = 1")
@@ -86,10 +101,11 @@ def test_a_slider_moves_through_each_dimension_beyond_two(visit):
         await user.open(f"/datasets/fridge/{THREE}")
         await user.should_see("Freq (Hz) = 0", retries=100)
         heat = min(user.find(kind=Plot).elements, key=lambda plot: plot.id)
+        await until(lambda: heat.props["options"]["data"])
         before = heat.props["options"]["data"][0]["z"]
         move(user, "Position along x0", 1)
         await user.should_see("Freq (Hz) = 0.25")
-        assert heat.props["options"]["data"][0]["z"] != before
+        await until(lambda: heat.props["options"]["data"][0]["z"] != before)
 
     visit(look)
 
