@@ -11,8 +11,9 @@ from stack import processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext
 
 PROGRAM = "/usr/bin/chromium"
 QUIET = (
@@ -33,6 +34,18 @@ def chromium(*options: str) -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def own_browser(browser: Browser, folder: Path) -> Iterator[BrowserContext]:
+    """Run another for the block, somebody's own: it keeps what it read in a folder.
+
+    A window of `chromium` is a private one, which keeps nothing that it has compiled.
+    """
+    with browser.browser_type.launch_persistent_context(
+        folder, executable_path=PROGRAM, args=QUIET
+    ) as context:
+        yield context
 
 
 def chromium_seconds() -> float:

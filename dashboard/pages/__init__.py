@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
+from fastapi.middleware.gzip import GZipMiddleware
 from nicegui import ui
 
 from dashboard.overview import Overview
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 RECONNECT = 15.0
 """Seconds for which a page that has lost its connection is kept, as its user left it;
 later it is shown anew. A browser that is busy may be silent for 0.4 of that."""
+PACKED = 1
+"""Level of gzip: a third of the time of the usual 9, for a tenth more bytes."""
 
 
 def add_pages(app: FastAPI, house: House) -> None:
@@ -44,4 +48,5 @@ def add_pages(app: FastAPI, house: House) -> None:
         dark=None,
         language="en-GB",
         reconnect_timeout=RECONNECT,
+        gzip_middleware_factory=partial(GZipMiddleware, compresslevel=PACKED),
     )

@@ -7,11 +7,14 @@ of a module of that size, and compiling takes longer than all the rest of a page
 
 from __future__ import annotations
 
+import gzip
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from fastapi import Header, Response
 from fastapi.responses import FileResponse
 from nicegui import ui
 
@@ -22,7 +25,11 @@ if TYPE_CHECKING:
 
 ADDRESS = f"/plotly/{version('plotly')}/plotly.min.js"
 """Another version has another address: browsers may keep it for good."""
-KEPT = {"Cache-Control": "public, max-age=31536000, immutable"}
+KEPT = {
+    "Cache-Control": "private, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+}
+TYPE = "text/javascript"
 # As a script that a module adds: what the page consists of is drawn before it runs.
 _READ = f"""<script type="module">
   const script = document.createElement("script");
@@ -45,9 +52,16 @@ def add_script(app: FastAPI) -> None:
     """
     path = _find()
 
+    @cache
+    def packed() -> bytes:
+        return gzip.compress(path.read_bytes())
+
     @app.get(ADDRESS, include_in_schema=False)
-    def script() -> FileResponse:
-        return FileResponse(path, headers=KEPT, media_type="text/javascript")
+    def script(accept_encoding: Annotated[str, Header()] = "") -> Response:
+        if "gzip" not in accept_encoding:
+            return FileResponse(path, headers=KEPT, media_type=TYPE)
+        headers = {**KEPT, "Content-Encoding": "gzip"}
+        return Response(packed(), headers=headers, media_type=TYPE)
 
 
 def read_early() -> None:
