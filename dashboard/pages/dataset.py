@@ -10,8 +10,16 @@ from fastapi import Request  # noqa: TC002 - NiceGUI evaluates annotations
 from nicegui import html, run, ui
 
 from dashboard.pages import compare
+from dashboard.pages.address import Address
 from dashboard.pages.code import code
-from dashboard.pages.frame import PATIENCE, frame, heading, section, text
+from dashboard.pages.frame import (
+    PATIENCE,
+    dataset_address,
+    frame,
+    heading,
+    section,
+    text,
+)
 from dashboard.pages.live import STORED, Live
 from dashboard.pages.notes import Notes
 from dashboard.pages.retry import retry_button
@@ -58,9 +66,7 @@ def add_page(house: House) -> None:
     """Add the page to the application."""
 
     @ui.page("/datasets/{source}/{tuid}", response_timeout=PATIENCE)
-    async def page(
-        request: Request, source: str, tuid: str, y: str = "", part: str = ""
-    ) -> None:
+    async def page(request: Request, source: str, tuid: str) -> None:
         def find() -> DatasetRecord | _Missing:
             try:
                 return find_record(house.place, tuid, source=source)
@@ -70,27 +76,30 @@ def add_page(house: House) -> None:
                 refusal = house.refusal(source, tuid)
                 return _Missing(str(error), status_of(error), refusal, runs)
 
+        address = Address(dataset_address(source, tuid), request.query_params)
         found = await run.io_bound(find)
         with frame("Dataset", plots=True):
             if found is None or isinstance(found, _Missing):
-                _missing(house, source, tuid, found)
+                _missing(house, source, tuid, found, address)
                 return
             _head(house, found)
             if found.state in STORED:
-                await put_stored(house.opened, found, y, part)
+                await put_stored(house.opened, found, address)
             else:
-                Live(house, source, tuid)
+                Live(house, source, tuid, address)
             _pictures(found)
             history = ui.refreshable(_history)
             by = request.state.user
             Notes(house, found, by=by, changed=history.refresh)
-            InstrumentSettings(house, found, request.query_params)
+            InstrumentSettings(house, found, address)
             _python(found)
             _files(found)
             history(found)
 
 
-def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> None:
+def _missing(
+    house: House, source: str, tuid: str, found: _Missing | None, address: Address
+) -> None:
     """Say what is known of a dataset that the catalogue does not give."""
     heading(tuid)
     if found is not None and found.refusal:
@@ -98,7 +107,7 @@ def _missing(house: House, source: str, tuid: str, found: _Missing | None) -> No
         ui.label(found.refusal).classes("badge bad whitespace-normal")
         _retry(house, source, tuid)
     elif found is not None and found.runs:
-        Live(house, source, tuid)
+        Live(house, source, tuid, address)
     else:
         ended = HTTPStatus.SERVICE_UNAVAILABLE
         ui.context.client.status_code = found.status if found else ended

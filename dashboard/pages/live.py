@@ -16,6 +16,7 @@ from shared.errors import QuantifySyncError
 if TYPE_CHECKING:
     from dashboard.house import House
     from dashboard.hub import Run
+    from dashboard.pages.address import Address
 
 LOOK = 1.0
 """Seconds between two looks how far it is, or whether it is stored."""
@@ -34,17 +35,20 @@ class Live:
         Who looks at the running measurements.
     source, tuid
         Which.
+    address
+        Of the page: the curve is kept in it.
     """
 
-    def __init__(self, house: House, source: str, tuid: str) -> None:
+    def __init__(self, house: House, source: str, tuid: str, address: Address) -> None:
         self._house = house
+        self._address = address
         self._key = source, tuid
         self._looks = 0
         self._labels: dict[str, str] = {}
         keep_looking(house.hub)
         with section("Running now"):
             self._choice = ui.select({}, label="Curve").props("dense outlined")
-            self._choice.on_value_change(lambda event: self._draw(event.value))
+            self._choice.on_value_change(lambda event: self._choose(event.value))
             self._plot = Plot({"data": [], "layout": layout()}, label="Running")
             self._plot.classes("w-full h-96").props("data-testid=plot")
             self._numbers = ui.label("It is being looked for.").classes("quiet")
@@ -52,6 +56,12 @@ class Live:
         self._choice.set_visibility(False)
         self._plot.set_visibility(False)
         ui.timer(LOOK, self._look)
+
+    def _choose(self, name: str | None) -> None:
+        first = next(iter(self._labels), "")
+        if name is not None and name != (self._address.get("y") or first):
+            self._address.put(y=name)
+        self._draw(name)
 
     def _draw(self, name: str | None) -> None:
         if name is None:
@@ -80,7 +90,9 @@ class Live:
     def _show(self, running: Run) -> None:
         if self._labels != running.variables:
             self._labels = dict(running.variables)
-            self._choice.set_options(self._labels, value=next(iter(self._labels), None))
+            names = (self._address.get("y"), *self._labels)
+            begun = next((name for name in names if name in self._labels), None)
+            self._choice.set_options(self._labels, value=begun)
         self._choice.set_visibility(len(running.variables) > 1)
         ended = running.status.state is not State.LIVE
         told = "It has ended and is being stored" if ended else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlencode
 
 from nicegui import html, run, ui
 
@@ -15,9 +14,10 @@ from quantify_sync.instruments import differences
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dashboard.house import House
+    from dashboard.pages.address import Address
     from quantify_sync.instruments import Difference, InstrumentSetting
     from shared.catalogue.records import DatasetRecord
 
@@ -52,16 +52,14 @@ class InstrumentSettings:
         Where they are read.
     record
         The dataset.
-    asked
-        What the page's address holds; its `other` is what is compared with.
+    address
+        Of the page; its `other` is what is compared with.
     """
 
-    def __init__(
-        self, house: House, record: DatasetRecord, asked: Mapping[str, str]
-    ) -> None:
+    def __init__(self, house: House, record: DatasetRecord, address: Address) -> None:
         self._house = house
         self._record = record
-        self._asked = dict(asked)
+        self._address = address
         self._other: DatasetRecord | None = None
         with section("Settings of the instruments").props("id=settings"):
             self._told = ui.label("They are being read.").classes("quiet")
@@ -91,7 +89,7 @@ class InstrumentSettings:
 
         with ui.row().classes("items-center gap-2 mt-4"):
             self._called = ui.input(
-                "Compare with (TUID or name)", value=self._asked.get("other", "")
+                "Compare with (TUID or name)", value=self._address.get("other")
             )
             self._called.classes("w-80 max-w-full")
             self._called.props("dense outlined data-testid=other")
@@ -162,14 +160,11 @@ class InstrumentSettings:
         self._error.set_text(told)
         self._error.set_visibility(bool(told))
         self._other = None if isinstance(found, str) else found
-        self._asked.pop("other", None)
-        if self._other is not None:
-            self._asked["other"] = call(self._record, self._other)
-            self._called.set_value(self._asked["other"])
+        shown = call(self._record, self._other) if self._other else ""
+        if shown:
+            self._called.set_value(shown)
         await self._show()
-        query = urlencode(self._asked)
-        address = dataset_address(self._record.source, self._record.alt_uid)
-        ui.navigate.history.replace(address + (f"?{query}" if query else ""))
+        self._address.put(other=shown)
 
     def _place(
         self, settings: Sequence[InstrumentSetting], path: str, *, opened: bool

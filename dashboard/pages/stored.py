@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nicegui.events import GenericEventArguments
 
     from dashboard.opened import OpenedDatasets
+    from dashboard.pages.address import Address
     from dashboard.plots import Curve
     from shared.catalogue.records import DatasetRecord
 
@@ -33,7 +34,7 @@ SOON = 0.5
 
 
 async def put_stored(
-    opened: OpenedDatasets, record: DatasetRecord, y: str, part: str
+    opened: OpenedDatasets, record: DatasetRecord, address: Address
 ) -> None:
     """Put the plots of a dataset; what takes long to open or draw follows the page.
 
@@ -43,10 +44,10 @@ async def put_stored(
         Where the dataset is opened.
     record
         Which.
-    y, part
-        Curve and part of complex values to begin with; empty for the first.
+    address
+        Of the page: the curve and the part of complex values are kept in it.
     """
-    stored = _Stored(lambda: opened.get(record), y, part)
+    stored = _Stored(lambda: opened.get(record), address)
     beginning = background_tasks.create(stored.begin(), name=record.alt_uid)
     await asyncio.wait({beginning}, timeout=SOON)
 
@@ -60,9 +61,13 @@ class _Stored:
         Gives the dataset, in a thread: a page that is open does not keep it.
     """
 
-    def __init__(self, read: Callable[[], xr.Dataset], y: str, part: str) -> None:
+    def __init__(self, read: Callable[[], xr.Dataset], address: Address) -> None:
         self._read = read
-        self._view = View(y, Part(part) if part in set(Part) else Part.MAGNITUDE)
+        self._address = address
+        part = address.get("part")
+        self._view = View(
+            address.get("y"), Part(part) if part in set(Part) else Part.MAGNITUDE
+        )
         self._outline = xr.Dataset()
         self._drawing = Newest(self._figure, self._show)
         with section("Plot"):
@@ -127,6 +132,9 @@ class _Stored:
 
     async def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(x=None, y=None, **changed)
+        curve = curves(self._outline)[self._view.curve]
+        part = str(self._view.part) if curve.is_complex else ""
+        self._address.put(y=curve.name, part=part)
         await self._arrange()
 
     async def _arrange(self) -> None:

@@ -549,6 +549,10 @@ def test_complex_values_are_shown_by_their_parts(running, visit, live):
     shows(live, plot, lambda found: np.allclose(found[0]["x"], values.real))
     assert np.allclose(traces(plot)[0]["y"], values.imag)
     assert titles(plot)[1].startswith("Q:")
+    page.wait_for_url("**part=IQ*")  # what is chosen is shared with the address
+    other = visit(running.url, page.url.removeprefix(running.url))
+    plot = other.get_by_test_id("plot")
+    shows(live, plot, lambda found: np.allclose(found[0]["x"], values.real))
 
 
 def test_figures_of_the_analyses_are_shown(running, visit, live):
