@@ -248,6 +248,32 @@ def across(dataset: xr.Dataset, curve: Curve) -> tuple[Values, str]:
     return np.arange(dataset.sizes[dim]), "point"
 
 
+def reading(dataset: xr.Dataset, view: View, *at: int) -> str:
+    """Tell a value of a curve and where it is, with units.
+
+    Parameters
+    ----------
+    at
+        Indices along the curve's last dimensions, one or two.
+    """
+    curve = curves(dataset)[view.curve]
+    value = np.asarray(cut(dataset, curve, view)[at])
+    if len(at) == 1:
+        along, right = across(dataset, curve)
+        where = f"{right} = {along[at[0]]:.6g}"
+    else:
+        dims = curve.dims[-len(at) :]
+        places = (place(dataset, dim, i) for dim, i in zip(dims, at, strict=True))
+        where = ", ".join(places)
+    if np.isnan(value):
+        told = "not measured"
+    elif curve.is_complex and view.part is Part.IQ:
+        return f"{where}: {curve.label} = {value.real:.6g} {value.imag:+.6g}i"
+    else:
+        told = f"{float(shown(value, view.part)):.6g}"
+    return f"{where}: {drawn_label(curve, view)} = {told}"
+
+
 def cut(dataset: xr.Dataset, curve: Curve, view: View) -> Values:
     """Give a curve's values, the dimensions beyond the last two cut."""
     values = dataset[curve.name].values

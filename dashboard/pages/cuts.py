@@ -11,7 +11,7 @@ from dashboard.pages.frame import layout
 from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
 from dashboard.pages.slider import Slider
-from dashboard.plots import curves, label, line_cuts, nearest
+from dashboard.plots import curves, label, line_cuts, nearest, place, reading
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class LineCuts:
         self._pinned = False
         with ui.column().classes("w-full") as self._body:
             self._hint = ui.label(_FOLLOWS).classes("quiet")
+            self._told = ui.label().props("role=status data-testid=reading")
             self._row = ui.row().classes("w-full gap-4")
             with ui.row().classes("w-full no-wrap gap-4 max-sm:flex-wrap"):
                 self._plots = [
@@ -91,9 +92,12 @@ class LineCuts:
             self._at[axis] = index
             await self._ask()
 
+        def words(index: int) -> str:
+            return f"Cut at {place(self._outline, dim, index)}"
+
         name = f"Cut at {label(self._outline, dim)}"
-        at = self._at[axis]
-        return Slider(self._outline, dim, at, move, name=name, before="Cut at ")
+        size = self._outline.sizes[dim]
+        return Slider(size, self._at[axis], move, name=name, words=words)
 
     async def _follow(self, event: GenericEventArguments) -> None:
         if not self._pinned:
@@ -122,14 +126,19 @@ class LineCuts:
             right, up = self._at
             await self._drawing.ask((self._view, right, up))
 
-    def _cut(self, wish: tuple[View, int, int]) -> tuple[dict[str, Any], ...]:
+    def _cut(
+        self, wish: tuple[View, int, int]
+    ) -> tuple[tuple[dict[str, Any], ...], str]:
         try:
-            return line_cuts(self._read(), *wish)
-        except QuantifySyncError:
-            return ()  # the plot above tells
+            dataset = self._read()
+        except QuantifySyncError as error:
+            return (), str(error)
+        return line_cuts(dataset, *wish), reading(dataset, *wish)
 
-    def _draw(self, made: tuple[dict[str, Any], ...]) -> None:
-        for plot, one in zip(self._plots, made, strict=False):
+    def _draw(self, made: tuple[tuple[dict[str, Any], ...], str]) -> None:
+        figures, told = made
+        self._told.set_text(told)
+        for plot, one in zip(self._plots, figures, strict=False):
             one["layout"] = layout(**one["layout"])
             one["layout"]["margin"]["t"] = 40
             plot.show(one)

@@ -25,7 +25,7 @@ class Newest(Generic[WishT, AnswerT]):
     """
 
     def __init__(
-        self, answer: Callable[[WishT], AnswerT], show: Callable[[AnswerT], None]
+        self, answer: Callable[[WishT], AnswerT], show: Callable[[AnswerT], object]
     ) -> None:
         self._answer = answer
         self._show = show

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 from nicegui import html, ui
 
-from dashboard.plots import place
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import xarray as xr
     from nicegui.events import GenericEventArguments
 
 MOVED = 0.1
@@ -23,34 +20,33 @@ class Slider:
 
     Parameters
     ----------
-    dataset, dim
-        Along which dimension.
+    size
+        How many places there are.
     at
         Where it is at first.
     moved
         Is told where somebody moved it.
     name
         For those who cannot see it.
-    before
-        Text before where it is.
+    words
+        Tells where a place is.
     """
 
     def __init__(
         self,
-        dataset: xr.Dataset,
-        dim: str,
+        size: int,
         at: int,
         moved: Callable[[int], Awaitable[None]],
         *,
         name: str,
-        before: str = "",
+        words: Callable[[int], str],
     ) -> None:
-        self._dataset, self._dim, self._moved = dataset, dim, moved
-        self._before = before
+        self._moved = moved
+        self._words = words
         with ui.row().classes("items-center gap-2 grow"):
             self._told = ui.label().classes("quiet")
             # The browser's own: Quasar's has no name where it has the focus.
-            self._input = html.input_(type="range", min=0, max=dataset.sizes[dim] - 1)
+            self._input = html.input_(type="range", min=0, max=size - 1)
         self._input.classes("min-w-32 grow")
         self._input.props["^value"] = at  # as HTML has it: where it is at first
         self._input.props["aria-label"] = name
@@ -70,6 +66,5 @@ class Slider:
         await self._moved(index)
 
     def _tell(self, index: int) -> None:
-        where = place(self._dataset, self._dim, index)
-        self._told.set_text(self._before + where)
-        self._input.props["aria-valuetext"] = where
+        self._told.set_text(self._words(index))
+        self._input.props["aria-valuetext"] = self._words(index)

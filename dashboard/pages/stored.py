@@ -13,8 +13,9 @@ from dashboard.pages.cuts import LineCuts
 from dashboard.pages.frame import layout, section
 from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
+from dashboard.pages.reading import Reading
 from dashboard.pages.slider import Slider
-from dashboard.plots import Part, View, curves, figure, is_map, outline
+from dashboard.plots import Part, View, curves, figure, is_map, outline, place
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class _Stored:
             self._plot = Plot({}, label=names[self._view.curve].label)
             self._plot.classes("w-full h-[28rem]").props("data-testid=plot")
             self._plot.on("relayout", self._zoom)
+            self._reading = Reading(self._read)
             self._cuts = LineCuts(self._plot, self._read)
         await self._arrange()
 
@@ -150,6 +152,10 @@ class _Stored:
             self._cuts.begin(self._outline, self._view)
         else:
             self._cuts.hide()
+        if len(curve.dims) == 1:
+            self._reading.begin(self._outline.sizes[curve.dims[0]])
+        else:
+            self._reading.hide()
         await self._draw()
 
     def _is_map(self, curve: Curve) -> bool:
@@ -162,13 +168,19 @@ class _Stored:
             self._view = self._view._replace(cuts=cuts)  # what is zoomed into stays
             await self._draw()
 
-        at = self._view.cuts.get(dim, 0)
-        Slider(self._outline, dim, at, move, name=f"Position along {dim}")
+        def words(index: int) -> str:
+            return place(self._outline, dim, index)
+
+        at, size = self._view.cuts.get(dim, 0), self._outline.sizes[dim]
+        Slider(size, at, move, name=f"Position along {dim}", words=words)
 
     async def _draw(self) -> None:
         await self._drawing.ask(self._view)
-        if self._is_map(curves(self._outline)[self._view.curve]):
+        curve = curves(self._outline)[self._view.curve]
+        if self._is_map(curve):
             await self._cuts.show(self._view)
+        elif len(curve.dims) == 1:
+            await self._reading.show(self._view)
 
     def _figure(self, view: View) -> dict[str, Any] | str:
         try:

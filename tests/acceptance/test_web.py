@@ -456,6 +456,17 @@ def test_a_line_is_drawn_with_names_and_units(running, visit):
     assert traces(plot)[0]["y"] == dataset["y1"].values.tolist()
 
 
+def test_a_value_is_read_by_the_keyboard(running, visit):
+    page = visit(running.url, dataset_path(LONG))
+    shown(page.get_by_test_id("plot"))
+    page.get_by_role("slider", name="Read a value").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.get_by_text("X (s) = 1: Y (V) = 0").wait_for()
+    page.keyboard.press("End")
+    page.get_by_text(f"X (s) = {LONG_POINTS - 1}: Y (V) = 0").wait_for()
+
+
 def test_an_uncertainty_is_drawn_as_a_band(running, visit):
     page = visit(running.url, dataset_path(UNCERTAIN))
     plot = page.get_by_test_id("plot")

@@ -21,6 +21,7 @@ from dashboard.plots import (
     nearest,
     outline,
     place,
+    reading,
 )
 
 
@@ -265,3 +266,27 @@ def test_an_outline_of_a_line_has_no_values_at_all():
     assert curves(empty) == curves(dataset)
     assert not empty.coords
     assert {v.values.strides for v in empty.variables.values()} == {(0,)}
+
+
+def test_a_value_is_read_with_where_it_is_and_its_unit():
+    values = np.array([[1, 2 + 1j], [3j, np.nan]])
+    dataset = xr.Dataset(
+        {
+            "y0": (("x0", "x1"), values, {"long_name": "S21", "units": "V"}),
+            "y1": ("dim_0", [True, False], {"long_name": "On"}),
+        },
+        {
+            "x0": ("x0", [4.0, 5.0], {"long_name": "Freq", "units": "GHz"}),
+            "x1": ("x1", [0.0, 0.5]),
+            "t": ("dim_0", [0.25, 1e-7], {"long_name": "Time", "units": "s"}),
+        },
+    )
+
+    def read(curve, *at, part=Part.MAGNITUDE):
+        return reading(dataset, View(curve, part), *at)
+
+    where = "Freq (GHz) = 4, x1 = 0.5"
+    assert read("y0", 0, 1, part=Part.REAL) == f"{where}: real part of S21 (V) = 2"
+    assert read("y0", 0, 1, part=Part.IQ) == f"{where}: S21 (V) = 2 +1i"
+    assert read("y0", 1, 1).endswith("= not measured")
+    assert read("y1", 1) == "Time (s) = 1e-07: On = 0"
