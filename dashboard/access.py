@@ -41,7 +41,8 @@ COOKIE = "quantify_sync"
 SESSION_SECONDS = 30 * 86_400
 """For how long a browser stays logged in."""
 FAILURES, FAILURES_SECONDS = 10, 60.0
-"""Wrong tokens of one address within so many seconds, after which it has to wait."""
+"""Wrong tokens of one address within so many seconds; further ones are told to wait,
+and not logged."""
 REMEMBERED = 10_000
 """Addresses with wrong tokens that are remembered."""
 LOGIN_BYTES = 4096
@@ -209,6 +210,10 @@ class Guard:
         return None
 
     def _try(self, scope: Scope, token: str) -> Token | Response:
+        # First the token: behind one address there may be an office, and nobody in it
+        # waits for what others tried. Nobody guesses 256 bits.
+        if owner := self._tokens.owner(token):
+            return owner
         peer = str((scope.get("client") or ("",))[0])
         if wait := self._failures.wait(peer):
             return problem(
@@ -217,8 +222,6 @@ class Guard:
                 instance=scope["path"],
                 headers={"Retry-After": str(wait)},
             )
-        if owner := self._tokens.owner(token):
-            return owner
         self._failures.add(peer)
         logger.warning("A wrong token came from %s", peer)
         return problem(
