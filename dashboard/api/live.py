@@ -16,7 +16,7 @@ from quantify_sync.live import as_dataset
 from quantify_sync.livewire import MEDIA_TYPE, encode
 from quantify_sync.running import Running, running
 from shared.catalogue.records import Ended, State
-from shared.errors import BrokerUnavailableError, QuantifySyncError
+from shared.errors import BrokerUnavailableError, FileBusyError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -151,6 +151,7 @@ def make_router(house: House) -> APIRouter:
         Each is a JSON object: `revision`, `status`, and of each variable that changed
         its `shape`, and the `values` (row-major) from place `start` on. Where `full`
         is true, everything is there. A client that grows its copy so has it exactly.
+        `busy` tells that it can't be read for now, and `end` that it has ended.
         """
         known = last_event_id or since
         first = await asyncio.to_thread(house.tracks.since, (source, tuid), known)
@@ -193,8 +194,12 @@ async def _state_events(
                 break
         try:
             delta = await house.tracks.wait(key, known, SILENCE)
-        except QuantifySyncError:
-            break  # it is stored, or can't be read for long: ask again
+        except NotFoundError:
+            break  # it is stored
+        except FileBusyError:  # it goes on once another worker has taken it over
+            delta = None
+            yield b"event: busy\ndata: {}\n\n"
+            continue
         if delta is None:
             yield b": still here\n\n"
     yield b"event: end\ndata: {}\n\n"
