@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from quantify_sync.instruments import InstrumentSetting
     from quantify_sync.place import Place
-    from shared.catalogue.records import DatasetRecord, DatasetSummary
+    from shared.catalogue.records import DatasetRecord, FileRecord
     from shared.settings import Settings
 
 ROOM = 256_000_000
@@ -28,14 +28,13 @@ ROOM = 256_000_000
 SNAPSHOTS = 8
 """Measurements whose settings are kept: 10 MB each where there are 10,000."""
 
-Key = tuple[str, str, int]
-"""Source, TUID and version of the row: another version is another dataset."""
+Key = tuple[str, "tuple[FileRecord, ...]"]
+"""Id of the dataset, and its files: whatever else is said of it changes no values."""
 
-SummaryT = TypeVar("SummaryT", bound="DatasetSummary")
 ReadT = TypeVar("ReadT")
 
 
-class _Kept(Generic[SummaryT, ReadT]):
+class _Kept(Generic[ReadT]):
     """Reads something of datasets, and keeps those asked for last; one at least.
 
     Parameters
@@ -50,7 +49,7 @@ class _Kept(Generic[SummaryT, ReadT]):
 
     def __init__(
         self,
-        read: Callable[[SummaryT], ReadT],
+        read: Callable[[DatasetRecord], ReadT],
         *,
         size: Callable[[ReadT], int],
         room: int,
@@ -61,14 +60,14 @@ class _Kept(Generic[SummaryT, ReadT]):
         self._kept: OrderedDict[Key, ReadT] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, summary: SummaryT) -> ReadT:
+    def get(self, record: DatasetRecord) -> ReadT:
         """Give it; it must not be changed. Errors as of what reads it."""
-        key = summary.source, summary.alt_uid, summary.version
+        key = record.id, record.files
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        found = self._read(summary)
+        found = self._read(record)
         with self._lock:
             self._kept[key] = found
             while len(self._kept) > 1 and self._taken() > self._room:
@@ -79,7 +78,7 @@ class _Kept(Generic[SummaryT, ReadT]):
         return sum(map(self._size, self._kept.values()))
 
 
-class OpenedDatasets(_Kept["DatasetSummary", "xr.Dataset"]):
+class OpenedDatasets(_Kept["xr.Dataset"]):
     """Opens datasets (`open_dataset`), and keeps those asked for last.
 
     Parameters
@@ -89,15 +88,13 @@ class OpenedDatasets(_Kept["DatasetSummary", "xr.Dataset"]):
     """
 
     def __init__(self, settings: Settings) -> None:
-        def read(summary: DatasetSummary) -> xr.Dataset:
-            return open_dataset(
-                summary.alt_uid, source=summary.source, settings=settings
-            )
+        def read(record: DatasetRecord) -> xr.Dataset:
+            return open_dataset(record.id, settings=settings)
 
         super().__init__(read, size=lambda dataset: dataset.nbytes, room=ROOM)
 
 
-class OpenedSettings(_Kept["DatasetRecord", "tuple[InstrumentSetting, ...]"]):
+class OpenedSettings(_Kept["tuple[InstrumentSetting, ...]"]):
     """Reads the instruments' settings of measurements, and keeps those asked for last.
 
     Parameters

@@ -1,0 +1,43 @@
+"""Stored datasets in the server's memory: when they are read, and read anew."""
+
+from __future__ import annotations
+
+import h5py
+import pytest
+
+from dashboard.opened import OpenedDatasets, OpenedSettings
+from quantify_sync.finding import find_record
+from quantify_sync.noting import write_note
+from workers.upload import Result, upload
+
+FOLDER = "20260302/20260302-015602-771-e40978-grid_2d"
+TUID = FOLDER[9:35]
+
+
+@pytest.fixture
+def container(place, announce, quantify_directory):
+    """A dataset that is stored."""
+    container = quantify_directory / FOLDER
+    assert upload(place, announce(container)) is Result.STORED
+    return container
+
+
+@pytest.mark.usefixtures("container")
+def test_what_is_said_of_a_dataset_does_not_have_it_read_anew(place, settings):
+    opened, instruments = OpenedDatasets(settings), OpenedSettings(place)
+    record = find_record(place, TUID)
+    before = opened.get(record), instruments.get(record)
+    starred = write_note(place, record.id, by="ada", star=True)
+    assert starred.version > record.version
+    assert opened.get(starred) is before[0]
+    assert instruments.get(starred) is before[1]
+
+
+def test_another_file_has_it_read_anew(container, place, announce, settings):
+    opened = OpenedDatasets(settings)
+    before = opened.get(find_record(place, TUID))
+    with h5py.File(container / "dataset.hdf5", "r+") as file:
+        file["y0"].attrs["units"] = "mV"
+    assert upload(place, announce(container)) is Result.STORED
+    after = opened.get(find_record(place, TUID))
+    assert (before["y0"].units, after["y0"].units) == ("V", "mV")
