@@ -98,7 +98,7 @@ class House:
         self.place = LastingPlace(settings)
         self.hub = Hub(settings)
         self.tracks = Tracks(settings)
-        self.opened = OpenedDatasets(settings)
+        self.opened = OpenedDatasets(self.place)
         self.instruments = OpenedSettings(self.place)
 
     def __enter__(self) -> Self:

@@ -9,7 +9,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from quantify_sync.client import open_dataset
+from quantify_sync.client import open_stored
+from quantify_sync.finding import find_record
 from quantify_sync.instruments import read_settings
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from quantify_sync.instruments import InstrumentSetting
     from quantify_sync.place import Place
     from shared.catalogue.records import DatasetRecord, FileRecord
-    from shared.settings import Settings
 
 ROOM = 256_000_000
 """Bytes of all datasets that are kept; the one asked for last always is."""
@@ -79,17 +79,18 @@ class _Kept(Generic[ReadT]):
 
 
 class OpenedDatasets(_Kept["xr.Dataset"]):
-    """Opens datasets (`open_dataset`), and keeps those asked for last.
+    """Opens datasets (`open_stored`), and keeps those asked for last.
 
     Parameters
     ----------
-    settings
+    place
         Where they are.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, place: Place) -> None:
         def read(record: DatasetRecord) -> xr.Dataset:
-            return open_dataset(record.id, settings=settings)
+            # As it is now: a page may have been open for long.
+            return open_stored(place, find_record(place, record.id))
 
         super().__init__(read, size=lambda dataset: dataset.nbytes, room=ROOM)
 

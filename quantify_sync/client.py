@@ -66,14 +66,18 @@ def open_dataset(
         Store or catalogue do not answer.
     """
     with Place(settings) as place:
-        record = find_record(place, tuid_or_id, source=source)
-        file = _gridded(record)
-        if record.store != place.store.identity:
-            raise NotFoundError(
-                f"{record.alt_uid} is in the store {record.store}, not in "
-                f"{place.store.identity}: set `store` in the configuration to that one."
-            )
-        data = place.store.get(file.key)
+        return open_stored(place, find_record(place, tuid_or_id, source=source))
+
+
+def open_stored(place: Place, record: DatasetRecord) -> xr.Dataset:
+    """Open a dataset over connections that are there; all else as `open_dataset`."""
+    file = _gridded(record)
+    if record.store != place.store.identity:
+        raise NotFoundError(
+            f"{record.alt_uid} is in the store {record.store}, not in "
+            f"{place.store.identity}: set `store` in the configuration to that one."
+        )
+    data = place.store.get(file.key)
     if sha256(data).hexdigest() != file.sha256:
         raise ChecksumError(
             f"{file.path} of {record.alt_uid} is damaged in the store: 'quantify-sync "

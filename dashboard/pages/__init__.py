@@ -37,7 +37,7 @@ def add_pages(app: FastAPI, house: House) -> None:
     now.add_page(Overview(house.place, house.hub), house.hub)
     datasets.add_page(house)
     dataset.add_page(house)
-    compare.add_page(house.settings, house.opened)
+    compare.add_page(house)
     health.add_page(house)
     errors.add_pages()
     add_script(app)

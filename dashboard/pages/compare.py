@@ -11,7 +11,7 @@ from dashboard.pages.frame import frame, heading, layout, section
 from dashboard.pages.plot import Plot
 from dashboard.plots import Part, View, curves
 from dashboard.sharedaxes import figures, why_not
-from quantify_sync import client
+from quantify_sync.finding import find_record
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from dashboard.opened import OpenedDatasets
+    from dashboard.house import House
     from shared.catalogue.records import DatasetRecord
-    from shared.settings import Settings
 
 PARTS = tuple(part for part in Part if part is not Part.IQ)
 """What is compared of complex values: in the IQ plane nothing is over a setpoint."""
@@ -41,14 +40,14 @@ class _Found(NamedTuple):
     error: str = ""
 
 
-def add_page(settings: Settings, opened: OpenedDatasets) -> None:
+def add_page(house: House) -> None:
     """Add the page to the application."""
 
     def find(name: str) -> _Found:
         source, _, tuid = name.rpartition("/")
         try:
-            record = client.show(tuid, source=source or None, settings=settings)
-            return _Found(name, record, opened.get(record))
+            record = find_record(house.place, tuid, source=source or None)
+            return _Found(name, record, house.opened.get(record))
         except QuantifySyncError as error:
             return _Found(name, error=str(error))
 

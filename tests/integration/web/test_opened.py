@@ -8,10 +8,12 @@ import pytest
 from dashboard.opened import OpenedDatasets, OpenedSettings
 from quantify_sync.finding import find_record
 from quantify_sync.noting import write_note
+from shared.catalogue.session import Catalogue
 from workers.upload import Result, upload
 
 FOLDER = "20260302/20260302-015602-771-e40978-grid_2d"
 TUID = FOLDER[9:35]
+OTHER = "20260302-081703-764-ef6a37"
 
 
 @pytest.fixture
@@ -23,8 +25,8 @@ def container(place, announce, quantify_directory):
 
 
 @pytest.mark.usefixtures("container")
-def test_what_is_said_of_a_dataset_does_not_have_it_read_anew(place, settings):
-    opened, instruments = OpenedDatasets(settings), OpenedSettings(place)
+def test_what_is_said_of_a_dataset_does_not_have_it_read_anew(place):
+    opened, instruments = OpenedDatasets(place), OpenedSettings(place)
     record = find_record(place, TUID)
     before = opened.get(record), instruments.get(record)
     starred = write_note(place, record.id, by="ada", star=True)
@@ -33,11 +35,29 @@ def test_what_is_said_of_a_dataset_does_not_have_it_read_anew(place, settings):
     assert instruments.get(starred) is before[1]
 
 
-def test_another_file_has_it_read_anew(container, place, announce, settings):
-    opened = OpenedDatasets(settings)
+def test_another_file_has_it_read_anew(container, place, announce):
+    opened = OpenedDatasets(place)
     before = opened.get(find_record(place, TUID))
     with h5py.File(container / "dataset.hdf5", "r+") as file:
         file["y0"].attrs["units"] = "mV"
     assert upload(place, announce(container)) is Result.STORED
     after = opened.get(find_record(place, TUID))
     assert (before["y0"].units, after["y0"].units) == ("V", "mV")
+
+
+@pytest.mark.usefixtures("stored")
+def test_datasets_are_compared_over_one_connection(visit, monkeypatch):
+    made = []
+
+    def make(url):
+        made.append(url)
+        return Catalogue(url)
+
+    monkeypatch.setattr("quantify_sync.place.Catalogue", make)
+
+    async def look(user):
+        await user.open(f"/compare?d={TUID},fridge/{OTHER}")
+        await user.should_see("Curves", retries=100)
+
+    visit(look)
+    assert len(made) == 1
