@@ -9,20 +9,27 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dashboard.sharedlook import SharedLook
 from quantify_sync.live import LiveRun, live_folders, missing
 from quantify_sync.livewire import Track, replica_number
 from shared.errors import FileBusyError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from quantify_sync.livewire import Delta
     from shared.settings import Settings
 
 LOOK = 0.03
-"""Seconds between two looks for one who waits."""
+"""Seconds between two looks for all who wait."""
 TRY = 1.0
 """Seconds to wait for a moment in which a replica is whole."""
+SHORT_TRY = 0.2
+"""The same for all who wait: one run does not keep those of others waiting for long."""
 UNUSED = 60.0
 """Seconds after which a run is closed that nobody asked for."""
 
@@ -39,18 +46,24 @@ class _Tracked:
         self.lock = threading.Lock()
         self.asked = time.monotonic()
 
+    def look(self, *, patience: float) -> str:
+        """Read it again if it has changed; give the revision."""
+        with self.lock:
+            return self._look(patience)
+
     def since(self, known: str) -> Delta | None:
         """Tell what is new since a revision; None for nothing."""
         with self.lock:
-            self.asked = time.monotonic()
-            known_now = self.track.state, self.track.replica
-            now = self.run.status, replica_number(self.run.replica)
-            if (known_now[0] and known_now[0].status, known_now[1]) != now:
-                state = self.run.state(patience=TRY)
-                self.track.take(replica_number(self.run.replica), state)
-            if self.track.revision == known:
-                return None
-            return self.track.since(known)
+            return None if self._look(TRY) == known else self.track.since(known)
+
+    def _look(self, patience: float) -> str:
+        self.asked = time.monotonic()
+        known = self.track.state, self.track.replica
+        now = self.run.status, replica_number(self.run.replica)
+        if (known[0] and known[0].status, known[1]) != now:
+            state = self.run.state(patience=patience)
+            self.track.take(replica_number(self.run.replica), state)
+        return self.track.revision
 
 
 class Tracks:
@@ -66,6 +79,8 @@ class Tracks:
         self._settings = settings
         self._tracked: dict[Key, _Tracked] = {}
         self._lock = threading.Lock()
+        self._waiting: Counter[Key] = Counter()
+        self._looks = SharedLook(self._look, kept=LOOK)
 
     def since(self, key: Key, known: str) -> Delta | None:
         """Tell what is new of a run; None for nothing. May block for a moment.
@@ -92,21 +107,51 @@ class Tracks:
             As of `since`.
         """
         deadline = time.monotonic() + seconds
-        while True:
-            try:
-                delta = await asyncio.to_thread(self.since, key, known)
-            except FileBusyError:
-                if time.monotonic() > deadline:
-                    raise
-                delta = None
-            if delta is not None or time.monotonic() >= deadline:
-                return delta
-            await asyncio.sleep(LOOK)
+        with self._wait(key):
+            while True:
+                try:
+                    delta = await asyncio.to_thread(self.since, key, known)
+                except FileBusyError:
+                    if time.monotonic() > deadline:
+                        raise
+                    delta = None
+                if delta is not None or time.monotonic() >= deadline:
+                    return delta
+                while time.monotonic() < deadline:
+                    await asyncio.sleep(LOOK)
+                    if (await self._looks.get()).get(key, known) != known:
+                        break
 
     def close(self) -> None:
         """Close all runs."""
         for key in tuple(self._tracked):
             self._drop(key)
+
+    @contextmanager
+    def _wait(self, key: Key) -> Iterator[None]:
+        """Have a run looked at for the block."""
+        self._waiting[key] += 1
+        try:
+            yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+
+    def _look(self) -> dict[Key, str | None]:
+        """Give the revisions of the runs that somebody waits for.
+
+        None is that of a run that is gone; one that is busy has none for now.
+        """
+        found: dict[Key, str | None] = {}
+        for key in tuple(self._waiting):
+            try:
+                found[key] = self._get(key).look(patience=SHORT_TRY)
+            except NotFoundError:
+                found[key] = None
+            except FileBusyError:
+                continue
+        return found
 
     def _get(self, key: Key) -> _Tracked:
         with self._lock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Header, Path, Query
 from fastapi.responses import Response, StreamingResponse
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from dashboard.problems import RESPONSES, STREAM
 from dashboard.selection import SelectedVariable, Wish, as_array, select
+from dashboard.sharedlook import SharedLook
 from quantify_sync.live import as_dataset
 from quantify_sync.livewire import MEDIA_TYPE, encode
 from quantify_sync.running import Running, running
@@ -76,6 +77,8 @@ def make_router(house: House) -> APIRouter:
         except BrokerUnavailableError:
             return running(house.place, tuid=tuid)  # without Redis
 
+    looks = SharedLook(look, kept=LOOK)
+
     @router.get("/live")
     def runs(
         tuid: Annotated[
@@ -89,7 +92,7 @@ def make_router(house: House) -> APIRouter:
     @router.get("/live/events", **STREAM)
     async def runs_events() -> StreamingResponse:
         """Server-sent events: all that runs, now and whenever it has changed."""
-        return _events(_run_events(look))
+        return _events(_run_events(looks))
 
     @router.get("/live/{source}/{tuid}")
     def state(
@@ -166,11 +169,11 @@ def _events(content: AsyncIterator[bytes]) -> StreamingResponse:
     return StreamingResponse(content, media_type="text/event-stream", headers=headers)
 
 
-async def _run_events(look: Any) -> AsyncIterator[bytes]:
+async def _run_events(looks: SharedLook[list[Running]]) -> AsyncIterator[bytes]:
     yield b": hello\n\n"  # the headers go out at once
     told, quiet = None, 0.0
     while True:
-        runs = await asyncio.to_thread(look)
+        runs = await looks.get()
         if runs != told:
             told, quiet = runs, 0.0
             content = Runs(runs=runs).model_dump_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 import quantify_sync
+from dashboard.tracks import LOOK, Tracks
 from quantify_sync.place import Place
 from quantify_sync.running import running
 from quantify_sync.watching import Watch
@@ -141,6 +143,42 @@ def test_watch_draws_a_run_of_another_machine(begun, serve, far):
             time.sleep(0.05)
         assert shown.tuid == one.tuid
         assert np.isfinite(shown.picture.y).sum() == 7
+
+
+def test_many_wait_for_a_change_by_one_look(begun, settings, states, monkeypatch):
+    one, y, follower = begun
+    key, clients, asked = ("fridge", one.tuid), 20, []
+    in_thread = asyncio.to_thread
+
+    def count(what, *args):
+        asked.append(what)
+        return in_thread(what, *args)
+
+    monkeypatch.setattr(asyncio, "to_thread", count)
+
+    def write():
+        y[0][:3] = 1.0
+        one.write(X, y)
+        states.wait_for(lambda: follower.is_at(one), seconds=PATIENCE)
+
+    async def look():
+        tracks = Tracks(settings)
+        began = time.monotonic()
+        try:
+            first = tracks.since(key, "")
+            quiet = [tracks.wait(key, first.revision, 0.5) for _ in range(clients)]
+            assert await asyncio.gather(*quiet) == [None] * clients
+            # Each looks when it begins and ends, and meanwhile one for all.
+            looks = (time.monotonic() - began) / LOOK
+            assert len(asked) <= 2 * clients + looks + 1
+            waits = [tracks.wait(key, first.revision, PATIENCE) for _ in range(clients)]
+            told, _ = await asyncio.gather(asyncio.gather(*waits), in_thread(write))
+            assert {delta.revision for delta in told} == {told[0].revision}
+            assert told[0].parts["y0"] == (0, 3)
+        finally:
+            tracks.close()
+
+    asyncio.run(look())
 
 
 def events_of(url, *, token=""):
