@@ -17,6 +17,9 @@ STALLED_AFTER = 3
 """Usual times between two points without one, after which a run counts as stalled."""
 STALLED_AT_LEAST = 1.5
 """Seconds: three of Quantify's usual 0.5 s between two writes."""
+UNKNOWN_PACE = 10.0
+"""Seconds between two points, while too few came to tell the usual time: a run is
+stalled then well before it counts as ended, after the 120 s of `Timings.quiet`."""
 
 
 class Badge(StrEnum):
@@ -100,9 +103,8 @@ def make_card(
 
 def is_stalled(run: Run, now: float) -> bool:
     """Whether no point came for three times the usual time between points."""
-    if run.pace is None:
-        return False
-    return now - run.changed > max(STALLED_AFTER * run.pace, STALLED_AT_LEAST)
+    pace = UNKNOWN_PACE if run.pace is None else run.pace
+    return now - run.changed > max(STALLED_AFTER * pace, STALLED_AT_LEAST)
 
 
 def was_interrupted(last: DatasetSummary) -> bool:

@@ -59,7 +59,8 @@ def test_a_run_whose_points_come_is_running():
         (1.0, 3.1, Badge.STALLED),
         (0.1, 1.4, Badge.RUNNING),
         (0.1, 1.6, Badge.STALLED),
-        (None, 1000.0, Badge.RUNNING),
+        (None, 29.0, Badge.RUNNING),  # only one update came
+        (None, 31.0, Badge.STALLED),
     ],
 )
 def test_a_run_is_stalled_after_three_times_its_usual_pace(pace, silent, badge):
