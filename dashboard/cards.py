@@ -101,6 +101,12 @@ def make_card(
     return Card(source, set_up, badge, run, others, last)
 
 
+def called(card: Card, cards: Sequence[Card]) -> str:
+    """Name a card: of two of one set-up, say which source each is of."""
+    same = [other for other in cards if other.set_up == card.set_up]
+    return card.set_up if len(same) == 1 else f"{card.set_up} ({card.source})"
+
+
 def is_stalled(run: Run, now: float) -> bool:
     """Whether no point came for three times the usual time between points."""
     pace = UNKNOWN_PACE if run.pace is None else run.pace

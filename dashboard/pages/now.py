@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nicegui import run, ui
 
-from dashboard.cards import Badge
+from dashboard.cards import Badge, called
 from dashboard.pages.code import code
 from dashboard.pages.frame import PATIENCE, dataset_address, frame, heading, layout
 from dashboard.pages.others import OtherRuns
@@ -73,7 +73,7 @@ class _Board:
         for card in cards:
             if card.source not in self._cards:
                 with self._grid:
-                    self._cards[card.source] = _CardView(card)
+                    self._cards[card.source] = _CardView(card, called(card, cards))
             self._cards[card.source].show(card)
 
 
@@ -88,15 +88,15 @@ def _teach() -> None:
 class _CardView:
     """One card."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, name: str) -> None:
         self._card = card
         self._shown: tuple[str, str] | None = None  # TUID and variable in the plot
         self._chosen = ""
         with ui.element("article").classes("sheet p-4 flex flex-col gap-2") as view:
-            view.props["aria-label"] = card.set_up
+            view.props["aria-label"] = name
             view.props["data-testid"] = f"card-{card.source}"
             with ui.row().classes("w-full items-center justify-between"):
-                ui.label(card.set_up).classes("text-lg font-bold").props(
+                ui.label(name).classes("text-lg font-bold").props(
                     'role=heading aria-level="2"'
                 )
                 self._badge = ui.label().classes("badge").props("data-testid=badge")

@@ -145,6 +145,22 @@ def test_a_card_leads_to_each_measurement_that_runs_there(visit, monkeypatch):
     visit(look)
 
 
+def test_two_sources_of_one_set_up_have_two_headings(visit, settings):
+    (source,) = settings.sources
+    cloud = source.model_copy(update={"name": "cloud"})
+    other = source.model_copy(update={"name": "lab", "set_up": "other_set_up"})
+    three = settings.model_copy(update={"sources": (source, cloud, other)})
+
+    async def look(user):
+        await user.open("/")
+        await user.should_see(f"{source.set_up} ({source.name})", retries=100)
+        await user.should_see(f"{source.set_up} (cloud)")
+        await user.should_not_see("other_set_up (lab)")
+        await user.should_see("other_set_up")
+
+    visit(look, three)
+
+
 def test_where_there_is_no_page_is_said_so(visit):
     async def look(user):
         answer = await user.http_client.get("/none/such")
