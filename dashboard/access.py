@@ -21,13 +21,15 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from dashboard.login import logged_in_page, login_page
+from dashboard.login import logged_in_page, login_page, refusal_page
 from dashboard.problems import problem
 from quantify_sync.noting import user_name
 from shared.errors import QuantifySyncError
 from shared.webaccess import LOOPBACK_NAMES, is_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from quantify_sync.webtokens import Token, Tokens
@@ -138,7 +140,7 @@ class Guard:
             return Response(status_code=204)
         if complaint := self._complaint(scope, asked.headers):
             status, told = complaint
-            return problem(status, told, instance=scope["path"])
+            return _refusal(scope, status, told)
         if self._rules.open_to_all:
             return _let_in(scope, user_name())
         if name := self._proxied(scope, asked.headers):
@@ -147,7 +149,8 @@ class Guard:
             return await self._by_token(scope, receive, asked)
         except QuantifySyncError as error:  # their file is damaged
             logger.error("%s", error)  # noqa: TRY400 - the message says it all
-            return problem(503, "Nobody can be let in: the server's log tells why.")
+            told = "Nobody can be let in: the server's log tells why."
+            return _refusal(scope, 503, told)
 
     async def _by_token(
         self, scope: Scope, receive: Receive, asked: HTTPConnection
@@ -216,19 +219,19 @@ class Guard:
             return owner
         peer = str((scope.get("client") or ("",))[0])
         if wait := self._failures.wait(peer):
-            return problem(
+            return _refusal(
+                scope,
                 429,
                 "Too many wrong tokens came from this address: wait, then try again.",
-                instance=scope["path"],
-                headers={"Retry-After": str(wait)},
+                {"Retry-After": str(wait)},
             )
         self._failures.add(peer)
         logger.warning("A wrong token came from %s", peer)
-        return problem(
+        return _refusal(
+            scope,
             401,
             "This token is not known: 'quantify-sync web token add NAME' makes one.",
-            instance=scope["path"],
-            headers={"WWW-Authenticate": "Bearer"},
+            {"WWW-Authenticate": "Bearer"},
         )
 
     async def _login(self, request: Request) -> Response:
@@ -239,9 +242,8 @@ class Guard:
             token = form.get("token", [""])[0]
             then = _own_path(form.get("next", ["/"])[0])
         elif request.method not in _SAFE:
-            return problem(
-                405, "Log in with GET or POST.", headers={"Allow": "GET, POST"}
-            )
+            told, allowed = "Log in with GET or POST.", {"Allow": "GET, POST"}
+            return _refusal(request.scope, 405, told, allowed)
         if not token:
             return HTMLResponse(login_page(then))
         owner = self._try(request.scope, token.strip())
@@ -267,7 +269,7 @@ class Guard:
 
     def _logout(self, scope: Scope) -> Response:
         if scope["method"] != "POST":
-            return problem(405, "Log out with POST.", headers={"Allow": "POST"})
+            return _refusal(scope, 405, "Log out with POST.", {"Allow": "POST"})
         page = RedirectResponse("/login", 303)
         page.delete_cookie(COOKIE, httponly=True, samesite="strict")
         return page
@@ -307,17 +309,26 @@ def _let_in(scope: Scope, name: str, *, session: bool = False) -> Response | Non
 
 def _come_in(scope: Scope, headers: Headers) -> Response:
     """Ask for a token: by the form where somebody looks, else by a problem."""
-    looks = "text/html" in headers.get("accept", "")
-    if scope["type"] == "http" and scope["method"] == "GET" and looks:
+    if scope["type"] == "http" and scope["method"] == "GET" and _looks(headers):
         path = HTTPConnection(scope).url
         then = path.path + (f"?{path.query}" if path.query else "")
         return HTMLResponse(login_page(_own_path(then)), 401)
-    return problem(
-        401,
-        "A token is needed: send it as 'Authorization: Bearer …'.",
-        instance=scope["path"],
-        headers={"WWW-Authenticate": "Bearer"},
-    )
+    told = "A token is needed: send it as 'Authorization: Bearer …'."
+    return _refusal(scope, 401, told, {"WWW-Authenticate": "Bearer"})
+
+
+def _refusal(
+    scope: Scope, status: int, told: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Refuse something: in words where somebody looks, else by a problem."""
+    if _looks(Headers(scope=scope)):
+        page = refusal_page(HTTPStatus(status).phrase, told)
+        return HTMLResponse(page, status, headers)
+    return problem(status, told, instance=scope["path"], headers=headers)
+
+
+def _looks(headers: Headers) -> bool:
+    return "text/html" in headers.get("accept", "")
 
 
 async def _body(request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""The two pages that are seen before one is let in: plain HTML, no script."""
+"""The pages that are seen before one is let in: plain HTML, no script."""
 
 from __future__ import annotations
 
@@ -51,3 +51,9 @@ def logged_in_page(then: str) -> str:
         head=f'<meta http-equiv="refresh" content="0; url={address}">',
         body=f'<p><a href="{address}">Go on</a></p>',
     )
+
+
+def refusal_page(title: str, told: str) -> str:
+    """Write the page that says why somebody is not let in, or not now."""
+    body = f'<p role="alert">{escape(told)}</p>'
+    return _PAGE.format(title=escape(title), head="", body=body)

@@ -102,6 +102,30 @@ def test_elsewhere_a_token_is_needed(ask_at, token):
         assert 'value="/datasets?q=a"' in page.text
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "headers", "status", "words"),
+    [
+        ("<b>", "/", {}, 421, "allowed_hosts"),
+        ("lab", "/login", {"Origin": "http://evil.example"}, 403, "Another page"),
+        ("lab", "/logout", bearer("qs_x"), 405, "Log out with POST"),
+        ("lab", "/", bearer("qs_x"), 401, "token is not known"),
+    ],
+)
+def test_a_browser_is_refused_in_words(ask_at, name, path, headers, status, words):
+    headers = {"Host": name, **headers}
+    with ask_at(allowed_hosts=["lab"]) as client:
+        send = client.post if status == 403 else client.get
+        page = send(path, headers={**BROWSER, **headers})
+        assert page.status_code == status
+        assert page.headers["content-type"].startswith("text/html")
+        assert words in page.text
+        assert "<b>" not in page.text
+        told = send(path, headers=headers)
+        assert (told.status_code, words in told.json()["detail"]) == (status, True)
+        for told_too in ("www-authenticate", "allow"):
+            assert page.headers.get(told_too) == told.headers.get(told_too)
+
+
 def test_everybody_may_ask_whether_it_runs(ask_at):
     with ask_at() as client:
         assert client.get("/alive").status_code == 204
