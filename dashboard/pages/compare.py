@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 
 from nicegui import html, run, ui
 
-from dashboard.pages.frame import frame, heading, layout, section
+from dashboard.pages.frame import dataset_address, frame, heading, layout, section
+from dashboard.pages.live import STORED
 from dashboard.pages.plot import Plot
 from dashboard.plots import Part, View, curves
 from dashboard.sharedaxes import figures, why_not
 from quantify_sync.finding import find_record
-from shared.errors import QuantifySyncError
+from shared.errors import NotFoundError, QuantifySyncError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +33,7 @@ _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 class _Found(NamedTuple):
-    """A dataset that is compared, or why it is not."""
+    """A dataset that is compared, or why it is not; neither until it is stored."""
 
     name: str
     record: DatasetRecord | None = None
@@ -47,7 +48,12 @@ def add_page(house: House) -> None:
         source, _, tuid = name.rpartition("/")
         try:
             record = find_record(house.place, tuid, source=source or None)
-            return _Found(name, record, house.opened.get(record))
+            try:
+                return _Found(name, record, house.opened.get(record))
+            except NotFoundError:
+                if record.state in STORED:
+                    raise
+                return _Found(name, record)
         except QuantifySyncError as error:
             return _Found(name, error=str(error))
 
@@ -66,14 +72,27 @@ def add_page(house: House) -> None:
             found = [await run.io_bound(find, name) for name in names[:MOST]]
             with body:
                 for one in found:
-                    if one and one.error:
-                        ui.label(one.error).classes("badge bad whitespace-normal")
+                    if one and one.dataset is None:
+                        _tell(one)
                 shown = [one for one in found if one and one.dataset is not None]
                 if shown:
                     _Comparison(names, shown, view)
 
         with body:
             ui.timer(0, show, once=True)  # the page does not wait for them
+
+
+def _tell(found: _Found) -> None:
+    """Say why a dataset is not compared."""
+    if found.record is None:
+        ui.label(found.error).classes("badge bad whitespace-normal")
+        return
+    record = found.record
+    ui.link(
+        f"{record.name or 'unnamed'} ({record.alt_uid}) is not stored yet: its own "
+        "page shows it now, and it is compared here once it is.",
+        dataset_address(record.source, record.alt_uid),
+    ).classes("badge calm whitespace-normal")
 
 
 def _chooser(names: list[str]) -> None:
