@@ -175,9 +175,11 @@ class _Comparison:
                 with self._told:
                     ui.label(f"{one.name}: {why}").classes("quiet")
                 continue
-            named.append((f"{one.record.name} {one.record.alt_uid}", one.dataset))
-        name = self._view.curve
-        has_parts = any(curves(dataset)[name].is_complex for _, dataset in named)
+            # plotly takes "<" for HTML of its own: bold, even links.
+            name = one.record.name.replace("<", "&lt;")
+            named.append((f"{name} {one.record.alt_uid}", one.dataset))
+        curve = self._view.curve
+        has_parts = any(curves(dataset)[curve].is_complex for _, dataset in named)
         self._parts.set_visibility(has_parts)
         drawn = figures(named, self._view)
         with self._body:
