@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 API = "/api/v1"
+THREADS = 32
+"""Threads that wait for store, catalogue and Redis. Python's own number is that of the
+processors and four: on a small machine a few slow datasets would hold up all pages."""
 
 
 def make_api(house: House) -> FastAPI:
@@ -88,6 +93,8 @@ def make_app(settings: Settings, *, host: str, pages: bool = True) -> Guard:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pool = ThreadPoolExecutor(THREADS, thread_name_prefix="page")
+        asyncio.get_running_loop().set_default_executor(pool)  # the loop ends it
         with house:
             yield
 

@@ -135,7 +135,10 @@ class _Watched:
     def _pace(self, status: Status) -> float | None:
         if self._gaps:
             return statistics.median(self._gaps)
-        return 1 / status.rate if status.rate > 0 else None
+        if not status.rate > 0:
+            return None
+        points = status.filled / max(status.updates, 1)  # an update may bring many
+        return max(points, 1.0) / status.rate
 
 
 class _Listener:

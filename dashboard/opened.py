@@ -58,21 +58,32 @@ class _Kept(Generic[ReadT]):
         self._size = size
         self._room = room
         self._kept: OrderedDict[Key, ReadT] = OrderedDict()
-        self._lock = threading.Lock()
+        self._reading: dict[Key, threading.Lock] = {}
+        self._lock = threading.Lock()  # of both
 
     def get(self, record: DatasetRecord) -> ReadT:
         """Give it; it must not be changed. Errors as of what reads it."""
         key = record.id, record.files
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        found = self._read(record)
+            reading = self._reading.setdefault(key, threading.Lock())
+        with reading:  # who asks meanwhile waits, and has it read no second time
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    return self._kept[key]
+            try:
+                found = self._read(record)
+                self._keep(key, found)
+            finally:
+                with self._lock:
+                    self._reading.pop(key, None)
+        return found
+
+    def _keep(self, key: Key, found: ReadT) -> None:
         with self._lock:
             self._kept[key] = found
             while len(self._kept) > 1 and self._taken() > self._room:
                 self._kept.popitem(last=False)
-        return found
 
     def _taken(self) -> int:
         return sum(map(self._size, self._kept.values()))

@@ -152,7 +152,12 @@ def is_map(dataset: xr.Dataset, curve: Curve) -> bool:
 def place(dataset: xr.Dataset, dim: str, index: int) -> str:
     """Tell where along a dimension an index is: "Flux (A) = 0.5"."""
     name, values = _axis(dataset, dim)
-    return f"{name} = {values[index]:.6g}"
+    return placed(name, values[index])
+
+
+def placed(name: str, value: float) -> str:
+    """Write a place with so many digits that kilohertz differ beside gigahertz."""
+    return f"{name} = {value:.10g}"
 
 
 def figure(dataset: xr.Dataset, view: View) -> dict[str, Any]:
@@ -232,19 +237,16 @@ def line_cuts(
     row, column = shown(values[:, j], view.part), shown(values[i, :], view.part)
     title = drawn_label(curve, view)
     return (
-        _cut_figure(x, row, right, title, f"{upwards} = {up[j]:.6g}"),
-        _cut_figure(up, column, upwards, title, f"{right} = {x[i]:.6g}"),
+        _cut_figure(x, row, right, title, placed(upwards, up[j])),
+        _cut_figure(up, column, upwards, title, placed(right, x[i])),
     )
 
 
 def across(dataset: xr.Dataset, curve: Curve) -> tuple[Values, str]:
     """Give what a curve of one dimension is drawn over, and its label."""
     dim = curve.dims[-1]
-    if dim in dataset.coords and dataset[dim].dtype.kind in "iuf":
-        return np.asarray(dataset[dim].values), label(dataset, dim)
-    for name, coordinate in dataset.coords.items():
-        if coordinate.dims == (dim,) and coordinate.dtype.kind in "iuf":
-            return np.asarray(coordinate.values), label(dataset, str(name))
+    for name in _setpoints(dataset, dim):
+        return np.asarray(dataset[name].values), label(dataset, name)
     return np.arange(dataset.sizes[dim]), "point"
 
 
@@ -258,13 +260,16 @@ def reading(dataset: xr.Dataset, view: View, *at: int) -> str:
     """
     curve = curves(dataset)[view.curve]
     value = np.asarray(cut(dataset, curve, view)[at])
+    dims = curve.dims[-len(at) :]
     if len(at) == 1:
-        along, right = across(dataset, curve)
-        where = f"{right} = {along[at[0]]:.6g}"
+        setpoints = _setpoints(dataset, dims[0])
+        places = [
+            placed(label(dataset, name), float(dataset[name].values[at[0]]))
+            for name in setpoints
+        ] or [placed("point", at[0])]
     else:
-        dims = curve.dims[-len(at) :]
-        places = (place(dataset, dim, i) for dim, i in zip(dims, at, strict=True))
-        where = ", ".join(places)
+        places = [place(dataset, dim, i) for dim, i in zip(dims, at, strict=True)]
+    where = ", ".join(places)
     if np.isnan(value):
         told = "not measured"
     elif curve.is_complex and view.part is Part.IQ:
@@ -303,7 +308,8 @@ def drawn_label(curve: Curve, view: View) -> str:
     if not curve.is_complex:
         return curve.label
     if view.part is Part.PHASE:
-        return f"phase of {curve.label.partition(' (')[0]} (rad)"
+        name, bracket, _ = curve.label.rpartition(" (")
+        return f"phase of {name if bracket else curve.label} (rad)"
     return f"{view.part} of {curve.label}"
 
 
@@ -325,13 +331,18 @@ def _line(dataset: xr.Dataset, curve: Curve, view: View) -> dict[str, Any]:
 
 def _second_setpoint(dataset: xr.Dataset, curve: Curve) -> str | None:
     """Find the second of the setpoints of points that are no grid."""
-    along = [
+    along = _setpoints(dataset, curve.dims[-1])
+    return along[1] if len(along) > 1 else None
+
+
+def _setpoints(dataset: xr.Dataset, dim: str) -> list[str]:
+    """Name what has a number for each place along a dimension; of a grid, that one."""
+    found = [
         str(name)
         for name, coordinate in dataset.coords.items()
-        if coordinate.dims == curve.dims[-1:] and str(name) != curve.dims[-1]
-        if coordinate.dtype.kind in "iuf"
+        if coordinate.dims == (dim,) and coordinate.dtype.kind in "iuf"
     ]
-    return along[1] if len(along) > 1 else None
+    return [dim] if dim in found else found
 
 
 def _points(

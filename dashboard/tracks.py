@@ -7,6 +7,7 @@ what a screen shows instead of all values.)
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import Counter
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from quantify_sync.livewire import Delta
     from shared.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 LOOK = 0.03
 """Seconds between two looks for all who wait."""
@@ -151,6 +154,9 @@ class Tracks:
                 found[key] = None
             except FileBusyError:
                 continue
+            except Exception:  # its own waiters hear of it from `since`, no others
+                logger.debug("%s of %s can't be read", *key[::-1], exc_info=True)
+                found[key] = None
         return found
 
     def _get(self, key: Key) -> _Tracked:

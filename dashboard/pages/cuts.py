@@ -43,7 +43,6 @@ class LineCuts:
         self._read = read
         self._outline = xr.Dataset()
         self._view: View | None = None  # none is shown
-        self._drawing = Newest(self._cut, self._draw)
         self._dims: tuple[str, ...] = ()  # to the right, and upwards
         self._at = [0, 0]  # indices along them
         self._sliders: list[Slider] = []
@@ -51,6 +50,7 @@ class LineCuts:
         with ui.column().classes("w-full") as self._body:
             self._hint = ui.label(_FOLLOWS).classes("quiet")
             self._told = ui.label().props("role=status data-testid=reading")
+            self._drawing = Newest(self._cut, self._draw, self._told.set_text)
             self._row = ui.row().classes("w-full gap-4")
             with ui.row().classes("w-full no-wrap gap-4 max-sm:flex-wrap"):
                 self._plots = [
@@ -70,6 +70,7 @@ class LineCuts:
     def begin(self, outline: xr.Dataset, view: View) -> None:
         """Prepare those through the middle of another heat map; `show` draws them."""
         self._outline = outline
+        self._view = None  # until `show`: the cursor may be on what was drawn before
         self._dims = curves(outline)[view.curve].dims[-2:]
         self._at = [outline.sizes[dim] // 2 for dim in self._dims]
         self._keep(pinned=False)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from nicegui import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+FAILED = (
+    "It can't be drawn: load the page again, it may have been stored anew. The log of "
+    "the page's server tells why."
+)
 
 WishT = TypeVar("WishT")
 AnswerT = TypeVar("AnswerT")
@@ -22,13 +30,19 @@ class Newest(Generic[WishT, AnswerT]):
         Called in a thread.
     show
         Called with each answer, in the event loop.
+    fail
+        Called with words where an answer failed for a reason that nobody foresaw.
     """
 
     def __init__(
-        self, answer: Callable[[WishT], AnswerT], show: Callable[[AnswerT], object]
+        self,
+        answer: Callable[[WishT], AnswerT],
+        show: Callable[[AnswerT], object],
+        fail: Callable[[str], object],
     ) -> None:
         self._answer = answer
         self._show = show
+        self._fail = fail
         self._wishes: list[WishT] = []  # at most the newest
         self._busy = False
 
@@ -40,7 +54,13 @@ class Newest(Generic[WishT, AnswerT]):
         self._busy = True
         try:
             while self._wishes:
-                answer = await run.io_bound(self._answer, self._wishes.pop())
+                wish = self._wishes.pop()
+                try:
+                    answer = await run.io_bound(self._answer, wish)
+                except Exception:
+                    logger.exception("%s can't be answered", wish)
+                    self._fail(FAILED)
+                    continue
                 if answer is not None:  # else the server ends
                     self._show(answer)
         finally:

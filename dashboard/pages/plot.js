@@ -78,7 +78,13 @@ export default {
   template: "<div></div>",
   props: { options: Object, curve: String },
   async mounted() {
-    const Plotly = await window.plotlyRead; // `plotlyjs.py`
+    let Plotly;
+    try {
+      Plotly = await window.plotlyRead; // `plotlyjs.py`
+    } catch {
+      this.$el.textContent = "Nothing can be drawn: load the page again.";
+      return;
+    }
     if (!this.$el.isConnected) return; // it has gone while Plotly was loaded
     this.Plotly = Plotly;
     this.update();

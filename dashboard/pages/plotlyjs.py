@@ -8,10 +8,11 @@ of a module of that size, and compiling takes longer than all the rest of a page
 from __future__ import annotations
 
 import gzip
-from functools import cache
+from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Header, Response
@@ -30,6 +31,7 @@ KEPT = {
     "Vary": "Accept-Encoding",
 }
 TYPE = "text/javascript"
+_PACKING = Lock()
 # As a script that a module adds: what the page consists of is drawn before it runs.
 _READ = f"""<script type="module">
   const script = document.createElement("script");
@@ -52,16 +54,22 @@ def add_script(app: FastAPI) -> None:
     """
     path = _find()
 
-    @cache
-    def packed() -> bytes:
-        return gzip.compress(path.read_bytes())
-
     @app.get(ADDRESS, include_in_schema=False)
     def script(accept_encoding: Annotated[str, Header()] = "") -> Response:
         if "gzip" not in accept_encoding:
             return FileResponse(path, headers=KEPT, media_type=TYPE)
         headers = {**KEPT, "Content-Encoding": "gzip"}
-        return Response(packed(), headers=headers, media_type=TYPE)
+        return Response(_pack(path), headers=headers, media_type=TYPE)
+
+
+@lru_cache(maxsize=1)
+def _packed(path: Path) -> bytes:
+    return gzip.compress(path.read_bytes())
+
+
+def _pack(path: Path) -> bytes:
+    with _PACKING:  # once, however many ask at once
+        return _packed(path)
 
 
 def read_early() -> None:

@@ -35,7 +35,7 @@ class Reading:
         with ui.row().classes("items-center gap-4 w-full") as self._body:
             self._place = ui.row().classes("w-80 max-w-full")
             self._told = ui.label().props("role=status data-testid=reading")
-        self._answers = Newest(self._value, self._told.set_text)
+        self._answers = Newest(self._value, self._tell, self._tell)
 
     def hide(self) -> None:
         """Show none: what is drawn is no curve of one dimension."""
@@ -64,6 +64,10 @@ class Reading:
     async def _ask(self) -> None:
         if self._view is not None and self._at is not None:
             await self._answers.ask((self._view, self._at))
+
+    def _tell(self, told: str) -> None:
+        if self._at is not None:  # else another curve was chosen meanwhile
+            self._told.set_text(told)
 
     def _value(self, wish: tuple[View, int]) -> str:
         try:

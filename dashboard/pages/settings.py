@@ -34,12 +34,15 @@ class _Found(NamedTuple):
         Of all settings.
     settings
         Those that match.
+    other
+        What they are compared with.
     differing
         Those that match and differ from the other dataset's.
     """
 
     number: int
     settings: tuple[InstrumentSetting, ...]
+    other: DatasetRecord | None
     differing: tuple[Difference, ...]
 
 
@@ -122,9 +125,9 @@ class InstrumentSettings:
         with self._tree:
             self._place(shown, "", opened=bool(words))
         self._differing.clear()
-        if self._other is not None:
+        if found.other is not None:
             with self._differing:
-                _differences(self._other, found.differing)
+                _differences(found.other, found.differing)
 
     def _find(self, words: str) -> _Found | str:
         try:
@@ -137,6 +140,7 @@ class InstrumentSettings:
         return _Found(
             len(here),
             tree.matching(here, words),
+            other,
             tree.matching_differences(differing, words),
         )
 
@@ -164,7 +168,8 @@ class InstrumentSettings:
         if shown:
             self._called.set_value(shown)
         await self._show()
-        self._address.put(other=shown)
+        if not told:
+            self._address.put(other=shown)
 
     def _place(
         self, settings: Sequence[InstrumentSetting], path: str, *, opened: bool

@@ -11,7 +11,7 @@ from nicegui import background_tasks, run, ui
 
 from dashboard.pages.cuts import LineCuts
 from dashboard.pages.frame import layout, section
-from dashboard.pages.newest import Newest
+from dashboard.pages.newest import FAILED, Newest
 from dashboard.pages.plot import Plot
 from dashboard.pages.reading import Reading
 from dashboard.pages.slider import Slider
@@ -70,7 +70,7 @@ class _Stored:
             address.get("y"), Part(part) if part in set(Part) else Part.MAGNITUDE
         )
         self._outline = xr.Dataset()
-        self._drawing = Newest(self._figure, self._show)
+        self._drawing = Newest(self._figure, self._show, self._complain)
         with section("Plot"):
             self._told = ui.label("It is being opened.").classes("quiet")
             self._told.props("role=status")
@@ -82,7 +82,7 @@ class _Stored:
             await self._begin()
         except Exception:
             logger.exception("A dataset's page could not be drawn")
-            self._complain("It can't be drawn; the log of the page's server tells why.")
+            self._complain(FAILED)
 
     async def _begin(self) -> None:
         def open_it() -> xr.Dataset | str:

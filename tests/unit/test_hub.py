@@ -42,9 +42,14 @@ def test_a_run_that_stood_still_before_anybody_looked_is_as_old_as_it_is():
     assert time.monotonic() - watched.tell().changed >= 60.0
 
 
-@pytest.mark.parametrize(("rate", "pace"), [(4.0, 0.25), (0.0, None)])
-def test_until_updates_were_seen_the_pace_is_that_of_the_points(rate, pace):
-    watched = _Watched(FakeRun(rate=rate))
+@pytest.mark.parametrize(
+    ("filled", "rate", "pace"),
+    [(4, 4.0, 0.25), (4, 0.0, None), (400, 10.0, 10.0)],  # 100 points come at once
+)
+def test_until_updates_were_seen_the_pace_is_told_by_the_rate(filled, rate, pace):
+    run = FakeRun(rate=rate)
+    run.tell(filled, updates=4)
+    watched = _Watched(run)
     watched.look()
     assert watched.tell().pace == pace
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from dashboard.pages.newest import Newest
+from dashboard.pages.newest import FAILED, Newest
 
 
 def test_of_what_is_asked_meanwhile_only_the_newest_is_answered():
@@ -19,7 +19,7 @@ def test_of_what_is_asked_meanwhile_only_the_newest_is_answered():
         return -wish
 
     async def drag():
-        newest = Newest(answer, shown.append)
+        newest = Newest(answer, shown.append, shown.append)
         first = asyncio.ensure_future(newest.ask(1))
         assert await asyncio.to_thread(is_asked.wait, 60)
         await newest.ask(2)
@@ -33,19 +33,23 @@ def test_of_what_is_asked_meanwhile_only_the_newest_is_answered():
     assert shown == [-1, -3, -4]
 
 
-def test_an_answer_that_fails_stops_no_other():
-    shown = []
+def test_an_answer_that_fails_is_told_and_keeps_back_no_other():
+    shown, failed = [], []
+    is_asked, goes_on = threading.Event(), threading.Event()
 
     def answer(wish):
+        is_asked.set()
+        assert goes_on.wait(60)
         return 1 / wish
 
     async def ask():
-        newest = Newest(answer, shown.append)
-        failed, _ = await asyncio.gather(
-            newest.ask(0), asyncio.sleep(0), return_exceptions=True
-        )
-        assert isinstance(failed, ZeroDivisionError)
+        newest = Newest(answer, shown.append, failed.append)
+        first = asyncio.ensure_future(newest.ask(0))
+        assert await asyncio.to_thread(is_asked.wait, 60)
         await newest.ask(2)
+        goes_on.set()
+        await first
 
     asyncio.run(ask())
+    assert failed == [FAILED]
     assert shown == [0.5]

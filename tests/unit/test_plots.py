@@ -290,3 +290,14 @@ def test_a_value_is_read_with_where_it_is_and_its_unit():
     assert read("y0", 0, 1, part=Part.IQ) == f"{where}: S21 (V) = 2 +1i"
     assert read("y0", 1, 1).endswith("= not measured")
     assert read("y1", 1) == "Time (s) = 1e-07: On = 0"
+
+
+def test_where_a_value_is_of_points_that_are_no_grid_is_told_by_all_setpoints():
+    dataset = xr.Dataset(
+        {"y0": ("dim_0", [0.5, 1.5], {"long_name": "Y"})},
+        {
+            "x0": ("dim_0", [7e9, 7.000001e9], {"long_name": "F", "units": "Hz"}),
+            "x1": ("dim_0", [-1, -2], {"long_name": "P"}),
+        },
+    )
+    assert reading(dataset, View("y0"), 1) == "F (Hz) = 7000001000, P = -2: Y = 1.5"

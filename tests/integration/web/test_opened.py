@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import h5py
 import pytest
 
 from dashboard.opened import OpenedDatasets, OpenedSettings
+from quantify_sync.client import open_stored
 from quantify_sync.finding import find_record
 from quantify_sync.noting import write_note
 from shared.catalogue.session import Catalogue
@@ -33,6 +38,29 @@ def test_what_is_said_of_a_dataset_does_not_have_it_read_anew(place):
     assert starred.version > record.version
     assert opened.get(starred) is before[0]
     assert instruments.get(starred) is before[1]
+
+
+@pytest.mark.usefixtures("container")
+def test_who_asks_while_it_is_read_has_it_read_no_second_time(place, monkeypatch):
+    begun, reads = threading.Barrier(6), []
+
+    def read(place, record):
+        reads.append(record.id)
+        time.sleep(0.2)  # the others ask meanwhile
+        return open_stored(place, record)
+
+    monkeypatch.setattr("dashboard.opened.open_stored", read)
+    opened = OpenedDatasets(place)
+    record = find_record(place, TUID)
+
+    def ask(_):
+        begun.wait(60)
+        return opened.get(record)
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(ask, range(6)))
+    assert all(one is found[0] for one in found)
+    assert reads == [record.id]
 
 
 def test_another_file_has_it_read_anew(container, place, announce):
