@@ -12,7 +12,7 @@ from fastapi_offline import FastAPIOffline
 
 from dashboard.access import Guard, make_rules
 from dashboard.api import curves, datasets, files, health, live
-from dashboard.house import House
+from dashboard.house import THREADS, House
 from dashboard.problems import Problem, tell_problems
 from quantify_sync.webtokens import Tokens
 from shared.version import installed_version
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 API = "/api/v1"
-THREADS = 32
-"""Threads that wait for store, catalogue and Redis. Python's own number is that of the
-processors and four: on a small machine a few slow datasets would hold up all pages."""
 
 
 def make_api(house: House) -> FastAPI:

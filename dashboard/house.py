@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from quantify_sync.status import Status
     from shared.settings import Settings
 
+THREADS = 32
+"""Threads that wait for store, catalogue and Redis. Python's own number is that of the
+processors and four: on a small machine a few slow datasets would hold up all pages."""
 ASK_AGAIN = 2.0
 """Seconds between two tries to find a Redis that was not there."""
 

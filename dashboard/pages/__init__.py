@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi.middleware.gzip import GZipMiddleware
-from nicegui import ui
+from nicegui import run, ui
 
+from dashboard.house import THREADS
 from dashboard.overview import Overview
 from dashboard.pages import compare, dataset, datasets, errors, health, now
 from dashboard.pages.plotlyjs import add_script
@@ -41,6 +43,7 @@ def add_pages(app: FastAPI, house: House) -> None:
     health.add_page(house)
     errors.add_pages()
     add_script(app)
+    run.thread_pool = ThreadPoolExecutor(THREADS, thread_name_prefix="page")
     ui.run_with(
         app,
         title="quantify-sync",
