@@ -9,6 +9,14 @@ from nicegui.element import Element
 if TYPE_CHECKING:
     from dashboard.hub import Curve
 
+CONFIG = {
+    "displaylogo": False,
+    "responsive": True,
+    # plotly.js 4 offers to upload a plot to its maker's site: nothing leaves the lab.
+    "showSendToCloud": False,
+    "plotlyServerURL": "",
+}
+
 
 class Plot(Element, component="plot.js"):
     """Draws a figure; with a `curve` it grows as the hub tells.
@@ -37,7 +45,7 @@ class Plot(Element, component="plot.js"):
         self._props["options"] = {
             "data": figure.get("data", []),
             "layout": figure.get("layout", {}),
-            "config": {"displaylogo": False, "responsive": True},
+            "config": CONFIG,
         }
         self._props["curve"] = "/".join(curve) if curve else ""
         self.update()

@@ -456,6 +456,18 @@ def test_a_line_is_drawn_with_names_and_units(running, visit):
     assert traces(plot)[0]["y"] == dataset["y1"].values.tolist()
 
 
+def test_no_plot_can_be_sent_away(running, visit):
+    page = visit(running.url, dataset_path(LINE))
+    plot = page.get_by_test_id("plot")
+    shown(plot)
+    plot.hover()
+    plot.locator("[data-title^='Download plot']").wait_for()
+    names = plot.locator("[data-title]").evaluate_all(
+        "(all) => all.map((button) => button.dataset.title)"
+    )
+    assert not [name for name in names if "hare" in name or "loud" in name]
+
+
 def test_a_value_is_read_by_the_keyboard(running, visit):
     page = visit(running.url, dataset_path(LONG))
     shown(page.get_by_test_id("plot"))
