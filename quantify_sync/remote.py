@@ -32,6 +32,8 @@ WAIT = 10.0
 """Seconds for which the page is asked to wait for a change."""
 LATE = 20.0
 """Seconds after which a page that says nothing counts as gone."""
+AGAIN = 0.5
+"""Seconds until a page that did not answer is asked again."""
 
 _RUNS = TypeAdapter(list[Running])
 
@@ -173,17 +175,33 @@ class RemoteRun(LiveRun):
             except PageUnavailableError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(min(0.5, patience))
+                time.sleep(min(AGAIN, patience))
             else:
                 return self._known
 
     def states(self, *, timeout: float | None = None) -> Iterator[LiveState]:
-        """Go through the states as plain arrays; all else as `follow`."""
+        """Go through the states as plain arrays; all else as `follow`.
+
+        Raises
+        ------
+        PageUnavailableError
+            The page has not answered for `LATE` seconds: shorter is a page that begins
+            anew, or a replica that its worker writes all the time.
+        """
         told: str | None = None
         since = time.monotonic()
+        gone: float | None = None
         while True:
             left = None if timeout is None else since + timeout - time.monotonic()
-            self._fetch(wait=WAIT if left is None else max(0.0, min(WAIT, left)))
+            try:
+                self._fetch(wait=WAIT if left is None else max(0.0, min(WAIT, left)))
+                gone = None
+            except PageUnavailableError:
+                now = time.monotonic()
+                gone = now if gone is None else gone
+                if now - gone > LATE:
+                    raise
+                time.sleep(AGAIN)
             if self._revision != told:
                 told, since = self._revision, time.monotonic()
                 yield self._known

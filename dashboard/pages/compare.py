@@ -9,18 +9,20 @@ from nicegui import html, run, ui
 
 from dashboard.pages.frame import dataset_address, frame, heading, layout, section
 from dashboard.pages.live import STORED
+from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
-from dashboard.plots import Part, View, curves
+from dashboard.plots import Part, View, curves, outline
 from dashboard.sharedaxes import figures, why_not
 from quantify_sync.finding import find_record
 from shared.errors import NotFoundError, QuantifySyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import xarray as xr
 
     from dashboard.house import House
+    from dashboard.opened import OpenedDatasets
     from shared.catalogue.records import DatasetRecord
 
 PARTS = tuple(part for part in Part if part is not Part.IQ)
@@ -33,29 +35,42 @@ _LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 
 
 class _Found(NamedTuple):
-    """A dataset that is compared, or why it is not; neither until it is stored."""
+    """A dataset that is compared; its values are not kept while the page is open."""
 
     name: str
+    record: DatasetRecord
+    outline: xr.Dataset
+
+
+class _Missing(NamedTuple):
+    """A dataset that is not compared: one that is not stored yet, or why not."""
+
     record: DatasetRecord | None = None
-    dataset: xr.Dataset | None = None
     error: str = ""
+
+
+class _Drawn(NamedTuple):
+    """Figures, by what is drawn, and what is said of datasets that are in none."""
+
+    figures: dict[str, dict[str, Any]]
+    told: list[str]
 
 
 def add_page(house: House) -> None:
     """Add the page to the application."""
 
-    def find(name: str) -> _Found:
+    def find(name: str) -> _Found | _Missing:
         source, _, tuid = name.rpartition("/")
         try:
             record = find_record(house.place, tuid, source=source or None)
             try:
-                return _Found(name, record, house.opened.get(record))
+                return _Found(name, record, outline(house.opened.get(record)))
             except NotFoundError:
                 if record.state in STORED:
                     raise
-                return _Found(name, record)
+                return _Missing(record)
         except QuantifySyncError as error:
-            return _Found(name, error=str(error))
+            return _Missing(error=str(error))
 
     @ui.page("/compare")
     async def compare(d: str = "", y: str = "", part: str = "") -> None:
@@ -72,22 +87,22 @@ def add_page(house: House) -> None:
             found = [await run.io_bound(find, name) for name in names[:MOST]]
             with body:
                 for one in found:
-                    if one and one.dataset is None:
+                    if isinstance(one, _Missing):
                         _tell(one)
-                shown = [one for one in found if one and one.dataset is not None]
+                shown = [one for one in found if isinstance(one, _Found)]
                 if shown:
-                    _Comparison(names, shown, view)
+                    await _Comparison(house.opened, names, shown, view).begin()
 
         with body:
             ui.timer(0, show, once=True)  # the page does not wait for them
 
 
-def _tell(found: _Found) -> None:
+def _tell(missing: _Missing) -> None:
     """Say why a dataset is not compared."""
-    if found.record is None:
-        ui.label(found.error).classes("badge bad whitespace-normal")
+    record = missing.record
+    if record is None:
+        ui.label(missing.error).classes("badge bad whitespace-normal")
         return
-    record = found.record
     ui.link(
         f"{record.name or 'unnamed'} ({record.alt_uid}) is not stored yet: its own "
         "page shows it now, and it is compared here once it is.",
@@ -123,22 +138,32 @@ def address(names: Sequence[str], **more: str) -> str:
 
 
 class _Comparison:
-    """The plot of several datasets' curves of one dimension."""
+    """The plot of several datasets' curves of one dimension; empty before `begin`."""
 
-    def __init__(self, names: list[str], found: list[_Found], view: View) -> None:
+    def __init__(
+        self,
+        opened: OpenedDatasets,
+        names: list[str],
+        found: list[_Found],
+        view: View,
+    ) -> None:
+        self._opened = opened
         self._names = names
         self._found = found
         self._view = view
+        self._drawing = Newest(self._figures, self._show)
+
+    async def begin(self) -> None:
+        """Put the controls and draw the first curve, or say that there is none."""
         labels: dict[str, str] = {}
-        for one in found:
-            if one.dataset is not None:
-                for name, curve in curves(one.dataset).items():
-                    labels.setdefault(name, curve.label)
+        for one in self._found:
+            for name, curve in curves(one.outline).items():
+                labels.setdefault(name, curve.label)
         if not labels:
             ui.label("None of them has a variable that can be drawn.")
             return
-        if view.curve not in labels:
-            self._view = view._replace(curve=next(iter(labels)))
+        if self._view.curve not in labels:
+            self._view = self._view._replace(curve=next(iter(labels)))
         with section("Curves"):
             with ui.row().classes("gap-4"):
                 ui.select(
@@ -155,40 +180,58 @@ class _Comparison:
                 ).props("dense outlined")
             self._body = ui.column().classes("w-full")
             self._told = ui.column()
-        self._draw()
+        await self._draw()
 
-    def _change(self, **changed: Any) -> None:
+    async def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(**changed)
         ui.navigate.history.replace(
             address(self._names, y=self._view.curve, part=self._view.part)
         )
-        self._draw()
+        await self._draw()
 
-    def _draw(self) -> None:
-        named: list[tuple[str, xr.Dataset]] = []
-        self._told.clear()
-        self._body.clear()
-        for one in self._found:
-            if one.dataset is None or one.record is None:
-                continue
-            if why := why_not(one.dataset, self._view):
-                with self._told:
-                    ui.label(f"{one.name}: {why}").classes("quiet")
-                continue
-            # plotly takes "<" for HTML of its own: bold, even links.
-            name = one.record.name.replace("<", "&lt;")
-            named.append((f"{name} {one.record.alt_uid}", one.dataset))
+    async def _draw(self) -> None:
         curve = self._view.curve
-        has_parts = any(curves(dataset)[curve].is_complex for _, dataset in named)
+        has_parts = any(
+            curves(one.outline)[curve].is_complex
+            for one in self._found
+            if not why_not(one.outline, self._view)
+        )
         self._parts.set_visibility(has_parts)
-        drawn = figures(named, self._view)
+        await self._drawing.ask(self._view)
+
+    def _figures(self, view: View) -> _Drawn:
+        told: list[str] = []
+
+        def named() -> Iterator[tuple[str, xr.Dataset]]:
+            """Open one after the other: not all of them need be in memory at once."""
+            for one in self._found:
+                if why := why_not(one.outline, view):
+                    told.append(f"{one.name}: {why}")
+                    continue
+                try:
+                    dataset = self._opened.get(one.record)
+                except QuantifySyncError as error:
+                    told.append(f"{one.name}: {error}")
+                    continue
+                # plotly takes "<" for HTML of its own: bold, even links.
+                name = one.record.name.replace("<", "&lt;")
+                yield f"{name} {one.record.alt_uid}", dataset
+
+        return _Drawn(figures(named(), view), told)
+
+    def _show(self, drawn: _Drawn) -> None:
+        self._told.clear()
+        with self._told:
+            for words in drawn.told:
+                ui.label(words).classes("quiet")
+        self._body.clear()
         with self._body:
-            if len(drawn) > 1:
+            if len(drawn.figures) > 1:
                 ui.label(
                     "They are of different quantities: each has a plot of its own."
                 ).classes("quiet")
-            for words, drawn_one in drawn.items():
-                _plot(words, drawn_one)
+            for words, figure in drawn.figures.items():
+                _plot(words, figure)
 
 
 def _plot(words: str, figure: dict[str, Any]) -> None:

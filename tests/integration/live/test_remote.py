@@ -264,13 +264,18 @@ def test_what_does_not_run_there_is_told(serve, far):
         quantify_sync.open_live("20260101-000000-000-abcdef", settings=far(url))
 
 
-def test_a_page_that_is_gone_is_told(begun, serve, far):
+def test_a_page_that_is_gone_is_told(begun, serve, far, monkeypatch):
     process, url = serve()
     with quantify_sync.open_live(settings=far(url)) as run:
         process.kill()
         process.wait(PATIENCE)
         with pytest.raises(PageUnavailableError, match="live_url"):
             run.state(patience=0.1)
+        with pytest.raises(TimeoutError, match="did not change"):
+            list(run.follow(timeout=0.1))
+        monkeypatch.setattr("quantify_sync.remote.LATE", 0.1)
+        with pytest.raises(PageUnavailableError, match="live_url"):
+            list(run.follow())
     with pytest.raises(PageUnavailableError):
         quantify_sync.open_live(settings=far(url))
 
@@ -287,6 +292,35 @@ def test_a_server_that_came_back_goes_on(begun, serve, far, states):
         _, other = serve()  # another port, as of a proxy's other side
         run._page._connection.port = int(other.rpartition(":")[2])
         assert states.equal(run.state(), one.states[-1])
+
+
+def test_who_follows_waits_for_a_server_that_comes_back(
+    begun, serve, far, states, monkeypatch
+):
+    one, y, follower = begun
+    process, url = serve()
+    with quantify_sync.open_live(settings=far(url)) as run:
+        ask, failures = run._page.get, []
+
+        def get(*asked, **query):
+            try:
+                return ask(*asked, **query)
+            except PageUnavailableError as error:
+                failures.append(error)
+                _, other = serve()
+                run._page._connection.port = int(other.rpartition(":")[2])
+                raise
+
+        monkeypatch.setattr(run._page, "get", get)
+        following = run.states(timeout=PATIENCE)
+        next(following)
+        process.kill()
+        process.wait(PATIENCE)
+        y[0][:5] = 2.0
+        one.write(X, y)
+        states.wait_for(lambda: follower.is_at(one), seconds=PATIENCE)
+        assert states.equal(next(following), one.states[-1])
+        assert len(failures) == 1
 
 
 def test_a_signal_ends_it_in_spite_of_open_streams(begun, serve):

@@ -2,16 +2,69 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import threading
+import time
+import weakref
+
+import pytest
 from nicegui import ui
 
 from dashboard.pages.plot import Plot
+from dashboard.sharedaxes import figures
+from quantify_sync.client import open_stored
 from quantify_sync.finding import find_record
 from shared import keys, presence
 from shared.catalogue.records import State
-from workers.upload import upload
+from shared.errors import NotFoundError
+from workers.upload import Result, upload
 
 LINE = "20260301/20260301-110700-454-3ec059-iter_1d"
+IQ = "20260302/20260302-143804-757-20c944-iq_list_gettable"
 UNFINISHED = "20260303/20260303-222309-722-330956-exception_midrun"
+SECONDS = 60  # a noisy machine needs some
+
+
+@pytest.fixture
+def both(place, announce, quantify_directory):
+    """Two datasets' TUIDs: one with y0, and one with y0 and y1."""
+    for container in (LINE, IQ):
+        assert upload(place, announce(quantify_directory / container)) is Result.STORED
+    return [container.partition("/")[2][:26] for container in (LINE, IQ)]
+
+
+@pytest.fixture
+def no_room(monkeypatch):
+    """Have only the dataset that was asked for last kept in memory."""
+    monkeypatch.setattr("dashboard.opened.ROOM", 0)
+
+
+async def until(condition):
+    """Wait until something is true, as the page goes on."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.05)
+
+
+def drawn(user):
+    """Tell which datasets are drawn, in order of their TUIDs."""
+    return sorted(
+        trace["name"].rpartition(" ")[2]
+        for plot in user.find(kind=Plot).elements
+        for trace in plot.props["options"]["data"]
+    )
+
+
+def choose(user, curve):
+    """Choose another curve."""
+    (select,) = (
+        select
+        for select in user.find(kind=ui.select).elements
+        if select.props["label"] == "Curve"
+    )
+    select.set_value(curve)
 
 
 def test_a_dataset_that_is_measured_leads_to_its_own_page(
@@ -48,9 +101,82 @@ def test_the_legend_shows_a_name_as_it_is(
 
     async def look(user):
         await user.open(f"/compare?d={tuid}")
-        await user.should_see("Curves", retries=100)
+        await user.should_see(kind=Plot, retries=100)
         (plot,) = user.find(kind=Plot).elements
         (drawn,) = plot.props["options"]["data"]
         assert drawn["name"] == f"T1 &lt;b>bold {tuid}"
+
+    visit(look)
+
+
+def test_a_page_that_is_open_keeps_no_values(visit, both, no_room, monkeypatch):
+    opened = []
+
+    def open_it(*asked):
+        dataset = open_stored(*asked)
+        opened.append(weakref.ref(dataset))
+        return dataset
+
+    def kept():
+        gc.collect()
+        return sum(dataset() is not None for dataset in opened)
+
+    monkeypatch.setattr("dashboard.opened.open_stored", open_it)
+
+    async def look(user):
+        await user.open(f"/compare?d={','.join(both)}")
+        await user.should_see(kind=Plot, retries=100)
+        assert len(opened) >= 2
+        await until(lambda: kept() <= 1)
+        assert drawn(user) == both  # the page is open still
+
+    visit(look)
+
+
+def test_curves_are_drawn_beside_what_others_ask_for(visit, both, monkeypatch):
+    drawing = []
+
+    def draw(*asked):
+        drawing.append(threading.current_thread())
+        return figures(*asked)
+
+    monkeypatch.setattr("dashboard.pages.compare.figures", draw)
+
+    async def look(user):
+        await user.open(f"/compare?d={','.join(both)}")
+        await user.should_see(kind=Plot, retries=100)
+        assert drawn(user) == both
+        choose(user, "y1")
+        await user.should_see(f"{both[0]}: no such curve", retries=100)
+        assert drawn(user) == both[1:]
+        assert len(drawing) == 2
+        assert threading.current_thread() not in drawing
+
+    visit(look)
+
+
+def test_a_dataset_that_went_meanwhile_is_told_and_the_other_is_drawn(
+    visit, both, no_room, monkeypatch
+):
+    line, other = both
+    gone = []
+
+    def open_it(place, record):
+        if record.alt_uid in gone:
+            raise NotFoundError("It went away.")
+        return open_stored(place, record)
+
+    monkeypatch.setattr("dashboard.opened.open_stored", open_it)
+
+    async def look(user):
+        await user.open(f"/compare?d={line},{other}")
+        await user.should_see(kind=Plot, retries=100)
+        assert drawn(user) == both
+        choose(user, "y1")
+        await until(lambda: drawn(user) == [other])
+        gone.append(line)
+        choose(user, "y0")
+        await user.should_see(f"{line}: It went away.", retries=100)
+        assert drawn(user) == [other]
 
     visit(look)
