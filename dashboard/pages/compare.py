@@ -151,7 +151,7 @@ class _Comparison:
         self._names = names
         self._found = found
         self._view = view
-        self._drawing = Newest(self._figures, self._show)
+        self._drawing = Newest(self._figures, self._show, self._fail)
 
     async def begin(self) -> None:
         """Put the controls and draw the first curve, or say that there is none."""
@@ -218,6 +218,11 @@ class _Comparison:
                 yield f"{name} {one.record.alt_uid}", dataset
 
         return _Drawn(figures(named(), view), told)
+
+    def _fail(self, told: str) -> None:
+        self._told.clear()
+        with self._told:
+            ui.label(told).classes("badge warn whitespace-normal")
 
     def _show(self, drawn: _Drawn) -> None:
         self._told.clear()
