@@ -71,6 +71,8 @@ def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
         on_the_map(user, "hover", 0.0, 3.0)
         await become(user, "Power (dBm) = -3", "Freq (Hz) = 1")
         await user.should_see("The cuts stay where you put them")
+        move(user, "Cut at Power (dBm)", 5)  # the other is where it was picked, still
+        await become(user, "Power (dBm) = 2", "Freq (Hz) = 1")
         on_the_map(user, "pick", 0.0, 3.0)
         on_the_map(user, "hover", 1.0, 3.0)
         await become(user, "Power (dBm) = 3", "Freq (Hz) = 1")
