@@ -12,6 +12,7 @@ from nicegui import html, run, ui
 from dashboard.pages import compare
 from dashboard.pages.address import Address
 from dashboard.pages.code import code
+from dashboard.pages.files import Files, file_address
 from dashboard.pages.frame import (
     PATIENCE,
     dataset_address,
@@ -29,9 +30,8 @@ from dashboard.pages.table import table
 from dashboard.problems import status_of
 from quantify_sync.finding import find_record
 from quantify_sync.live import live_folders
-from quantify_sync.output import file_size
 from shared.catalogue.notes import NOTED
-from shared.catalogue.records import FileRole, FileStatus, State
+from shared.catalogue.records import FileStatus, State
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from shared.catalogue.records import DatasetRecord, FileRecord
 
 PICTURES = (".png", ".svg", ".jpg", ".jpeg", ".gif", ".webp")
-FILES = 500
-"""Files that are listed; the rest is counted."""
 
 
 class _Missing(NamedTuple):
@@ -93,7 +91,7 @@ def add_page(house: House) -> None:
             Notes(house, found, by=by, changed=history.refresh)
             InstrumentSettings(house, found, address)
             _python(found)
-            _files(found)
+            Files(found)
             history(found)
 
 
@@ -151,13 +149,6 @@ def _head(house: House, record: DatasetRecord) -> None:
         label.classes("badge warn whitespace-normal")
 
 
-def _address(record: DatasetRecord, file: FileRecord) -> str:
-    return (
-        f"/api/v1/datasets/{quote(record.source)}/{record.alt_uid}/files/"
-        f"{quote(file.path)}"
-    )
-
-
 def _pictures(record: DatasetRecord) -> None:
     """Show the figures; of one that was saved in several formats, the first of them."""
     found: dict[str, FileRecord] = {}
@@ -171,7 +162,7 @@ def _pictures(record: DatasetRecord) -> None:
         return
     with section("Figures"), ui.row().classes("gap-4"):
         for file in found.values():
-            address = f"{_address(record, file)}?inline=true"
+            address = f"{file_address(record, file)}?inline=true"
             with ui.link(target=address, new_tab=True):
                 picture = html.img(src=address, alt=file.path, loading="lazy")
                 picture.classes("max-h-80 max-w-full bg-white rounded")
@@ -184,42 +175,6 @@ def _python(record: DatasetRecord) -> None:
         line = f"dataset = quantify_sync.open_live({called}).dataset"
     with section("Open it in Python"):
         code(f"import quantify_sync\n{line}", what="the two lines")
-
-
-def _files(record: DatasetRecord) -> None:
-    with (
-        section(f"Files: {len(record.files)}"),
-        html.div().classes("w-full overflow-x-auto"),
-        html.table().classes("list").props("data-testid=files"),
-    ):
-        with html.tr():
-            for title in ("File", "Size", "SHA-256"):
-                text("th", title).props("scope=col")
-        for file in record.files[:FILES]:
-            with html.tr():
-                with html.td():
-                    if file.status is FileStatus.BROKEN:
-                        text("span", file.path)  # nobody gets it: `_marks` says so
-                    else:
-                        link = ui.link(file.path, _address(record, file))
-                        link.props["download"] = True
-                    text("span", _marks(file)).classes("quiet")
-                text("td", file_size(file.size)).classes("number")
-                with html.td():
-                    text("code", file.sha256)
-        if (more := len(record.files) - FILES) > 0:
-            with html.tr():
-                text("td", f"… and {more:,} more: 'quantify-sync get' gives them all")
-
-
-def _marks(file: FileRecord) -> str:
-    told = [
-        *file.marks,
-        f"from {file.derived_from}" if file.derived_from else "",
-        file.status if file.status is not FileStatus.STORED else "",
-        "gridded" if file.role is FileRole.CONVERTED else "",
-    ]
-    return " " + ", ".join(filter(None, told))
 
 
 def _history(record: DatasetRecord) -> None:

@@ -259,8 +259,8 @@ def grid_endless(run):
 
 def go_on(run):
     word, count = "on", 0
-    while word in {"on", "hold"} and count < len(run.x[0]) - 1:
-        if word == "on":
+    while word in {"on", "hold"}:
+        if word == "on" and count < len(run.x[0]) - 1:  # the last stays open
             count += 1
             for i, y in enumerate(run.y):
                 y[count - 1] = count + 0.5 + 1000 * i

@@ -14,6 +14,7 @@ from dashboard.hub import Hub, Run
 from dashboard.pages.plot import Plot
 from quantify_sync import client as notebook
 from quantify_sync.finding import find_record
+from shared import keys, presence
 from shared.catalogue.records import FileStatus, State
 from workers.live.status import Status
 from workers.upload import Result, upload
@@ -22,6 +23,7 @@ GRID = "20260302-015602-771-e40978"
 THREE = "20260302-081703-764-ef6a37"
 EXTRA = "20260305-173616-011-3f951c"
 ANALYSIS = "20260305-152915-680-f439ed"
+UNFINISHED = "20260303-222309-722-330956"
 
 pytestmark = pytest.mark.usefixtures("stored")
 
@@ -71,6 +73,8 @@ def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
         on_the_map(user, "hover", 0.0, 3.0)
         await become(user, "Power (dBm) = -3", "Freq (Hz) = 1")
         await user.should_see("The cuts stay where you put them")
+        move(user, "Cut at Power (dBm)", 5)  # the other is where it was picked, still
+        await become(user, "Power (dBm) = 2", "Freq (Hz) = 1")
         on_the_map(user, "pick", 0.0, 3.0)
         on_the_map(user, "hover", 1.0, 3.0)
         await become(user, "Power (dBm) = 3", "Freq (Hz) = 1")
@@ -172,6 +176,71 @@ def test_a_file_that_is_broken_in_the_store_is_listed_but_leads_nowhere(
         await user.should_see("broken")
         assert first.path not in links
         assert links >= {file.path for file in rest}
+
+    visit(look)
+
+
+def test_all_files_are_reached_however_many_there_are(visit, settings, monkeypatch):
+    monkeypatch.setattr("dashboard.pages.files.ROWS", 2)
+    paths = [file.path for file in notebook.show(EXTRA, settings=settings).files]
+    assert len(paths) > 4
+
+    async def look(user):
+        def listed():
+            links = user.find(kind=ui.link).elements
+            return sorted(
+                unquote(link.props["href"]).partition("/files/")[2]
+                for link in links
+                if "download" in link.props
+            )
+
+        def enabled(name):
+            (button,) = user.find(kind=ui.button, content=name).elements
+            return button.enabled
+
+        await user.open(f"/datasets/fridge/{EXTRA}")
+        for first in range(0, len(paths), 2):
+            some = paths[first : first + 2]
+            await until(lambda some=some: listed() == sorted(some))
+            await user.should_see(f"{first + 1} to {first + len(some)} of {len(paths)}")
+            assert enabled("Previous files") == (first > 0)
+            if enabled("Next files"):
+                user.find("Next files").click()
+            else:
+                assert some[-1] == paths[-1]
+        before = (len(paths) - 1) // 2 * 2 - 2
+        user.find("Previous files").click()
+        await until(lambda: listed() == sorted(paths[before : before + 2]))
+
+    visit(look)
+
+
+def test_the_history_tells_each_state_the_newest_first(
+    visit, stored, announce, quantify_directory, settings
+):
+    container = next(quantify_directory.rglob(f"{UNFINISHED}*"))
+    presence.send_pulse(stored.redis, "fridge", UNFINISHED, size=1, mtime_us=1)
+    stored.redis.set(keys.follow("fridge", UNFINISHED), "a live worker")
+    upload(stored, announce(container))
+    for signs in (keys.follow, keys.pulse):
+        stored.redis.delete(signs("fridge", UNFINISHED))
+    (container / "more.txt").write_text("more")
+    upload(stored, announce(container))
+    kept = notebook.show(UNFINISHED, settings=settings).history
+    assert [line.state for line in kept] == [State.LIVE, State.SYNCED]
+    notebook.annotate(UNFINISHED, star=True, settings=settings)
+
+    async def look(user):
+        await user.open(f"/datasets/fridge/{UNFINISHED}")
+        (history,) = [e for e in user.find(kind=ui.element).elements if e.tag == "ol"]
+        noted, synced, live = [
+            label.text for label in history.descendants() if isinstance(label, ui.label)
+        ]
+        assert "noted by" in noted
+        for line, one in zip((live, synced), kept, strict=True):
+            assert line.startswith(f"{one.at.astimezone():%Y-%m-%d %H:%M:%S} ")
+            assert f"{one.event}: {one.state}" in line
+        assert f", {kept[-1].ended}" in synced
 
     visit(look)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from nicegui import ui
 
-from shared import answers
+from shared import answers, presence
 
 GONE = "20300101-000000-000-aaaaaa"
 BAD = "20300101-000000-001-bbbbbb"
@@ -76,6 +78,37 @@ def test_a_dataset_that_could_not_be_stored_says_why_on_its_page(visit, fail):
         await user.should_see("It is broken.")
         user.find("Try again").click()
         await user.should_see("is announced and tried again", retries=100)
+
+    visit(look)
+
+
+@pytest.mark.usefixtures("stored")
+def test_a_producer_is_told_with_its_clock_and_what_waits_longest(visit, redis):
+    seconds, microseconds = redis.time()
+    now = seconds + microseconds / 1e6
+    sign = presence.Agent(
+        host="lab-pc",
+        pid=1,
+        version="0.1.0",
+        clock=now + 3600,
+        started=now,
+        datasets=1234,
+        unanswered=7,
+        oldest=now + 3600 - 1500,  # by its own clock
+    )
+    presence.write_agent(redis, "fridge", sign)
+
+    async def look(user):
+        def told(what):
+            (label,) = user.find(kind=ui.label, content=what).elements
+            (_, value) = label.parent_slot.children
+            return value.text
+
+        await user.open("/health")
+        assert "from lab-pc, version 0.1.0" in told("Heartbeat")
+        offset = re.fullmatch(r"\+(\d+\.\d) s", told("Clock offset"))
+        assert float(offset[1]) == pytest.approx(3600, abs=5)
+        assert told("Unsynced") == "7 of 1,234, the oldest for 25 min"
 
     visit(look)
 

@@ -13,6 +13,7 @@ from shared.catalogue.records import State
 from workers.live.status import Status
 
 GRID = "20260302-015602-771-e40978"
+COMPLEX = "20260302-143804-757-20c944"
 INSTRUMENT = "20260306-082518-328-48e2d5"
 HALF = "20260311-111137-526-ab9adc"
 ANALYSIS = "20260305-152915-680-f439ed"
@@ -46,6 +47,73 @@ def test_ticked_datasets_are_compared_up_to_eight(visit, stored, monkeypatch):
         tick(user, ANALYSIS)
         user.find(kind=ui.button, content="Compare").click()
         await user.should_see("a heat map, not a curve", retries=100)
+
+    visit(look)
+
+
+def listed(user):
+    """The datasets of the list, from the top."""
+    boxes = sorted(user.find(kind=html.input_).elements, key=lambda box: box.id)
+    names = [box.props.get("aria-label", "") for box in boxes]
+    return [name.split()[-1] for name in names if name.startswith("Tick ")]
+
+
+def links(user):
+    return {link.text: link for link in user.find(kind=ui.link).elements}
+
+
+def test_all_datasets_are_reached_page_by_page(visit, settings, monkeypatch):
+    monkeypatch.setattr("dashboard.pages.datasets.ROWS", 3)
+    found = notebook.search(settings=settings)
+    newest_first = sorted((one.alt_uid for one in found), reverse=True)
+    assert len(newest_first) == 8
+
+    async def look(user):
+        address, seen = "/datasets?q=2026", []
+        for _ in range(3):
+            await user.open(address)
+            seen.append(listed(user))
+            address = links(user)["More"].props["href"] if len(seen) < 3 else address
+        assert seen == [newest_first[:3], newest_first[3:6], newest_first[6:]]
+        assert "More" not in links(user)
+        await user.open(links(user)["Back"].props["href"])
+        assert listed(user) == newest_first[3:6]
+        await user.open(links(user)["Back"].props["href"])
+        assert listed(user) == newest_first[:3]
+        assert "Back" not in links(user)
+
+    visit(look)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("tag=In%20phase", {COMPLEX}),  # of a variable in the file
+        ("tag=DAC", set()),  # a part of one is none
+        ("q=quadrature", {COMPLEX}),
+        ("q=xlen", {GRID, ANALYSIS}),  # an attribute
+        ("q=xlen&tag=mine", {GRID}),
+    ],
+)
+def test_datasets_are_found_by_tags_and_attributes(visit, settings, query, wanted):
+    for tuid in (GRID, INSTRUMENT):
+        notebook.annotate(tuid, add_tags=["mine"], settings=settings)
+
+    async def look(user):
+        await user.open(f"/datasets?{query}")
+        if wanted:
+            assert set(listed(user)) == wanted
+        else:
+            await user.should_see("No dataset is like that.")
+
+    visit(look)
+
+
+def test_a_tag_leads_to_all_datasets_that_have_it(visit):
+    async def look(user):
+        await user.open(f"/datasets/fridge/{COMPLEX}")
+        await user.open(links(user)["In phase"].props["href"])
+        assert listed(user) == [COMPLEX]
 
     visit(look)
 
