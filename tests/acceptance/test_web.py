@@ -544,7 +544,7 @@ def test_line_cuts_are_moved_by_the_keyboard(running, visit, live):
     page.keyboard.press("ArrowRight")
     along = [values[1] for values in heat["z"]]
     shows(live, up, lambda found: found[0]["y"] == pytest.approx(along))
-    page.get_by_text(f"Cut at Freq (Hz) = {heat['x'][1]:.6g}").wait_for()
+    page.get_by_text(f"Cut at Freq (Hz) = {heat['x'][1]:.10g}").wait_for()
 
 
 def test_a_third_dimension_has_a_slider(running, visit, live):
@@ -558,7 +558,7 @@ def test_a_third_dimension_has_a_slider(running, visit, live):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     shows(live, plot, lambda found: np.allclose(np.transpose(found[0]["z"]), values[2]))
-    assert page.get_by_text(f"= {values['x0'].values[2]:.6g}").first.is_visible()
+    assert page.get_by_text(f"= {values['x0'].values[2]:.10g}").first.is_visible()
 
 
 def test_complex_values_are_shown_by_their_parts(running, visit, live):
