@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel
 
-from dashboard.plots import curves
 from dashboard.reduce import fewer_cells, kept_points
+from dashboard.views import curves
 from shared.errors import NotFoundError, RefusedValueError
 
 if TYPE_CHECKING:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dashboard.plots import across, axes, curves, drawn_label, is_map, line_traces
+from dashboard.plots import axes, line_traces
+from dashboard.views import across, curves, drawn_label, is_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import xarray as xr
 
-    from dashboard.plots import View
+    from dashboard.views import View
 
 
 def why_not(dataset: xr.Dataset, view: View) -> str:

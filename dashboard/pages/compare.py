@@ -11,8 +11,8 @@ from dashboard.pages.frame import dataset_address, frame, heading, layout, secti
 from dashboard.pages.live import STORED
 from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
-from dashboard.plots import Part, View, curves, outline
 from dashboard.sharedaxes import figures, why_not
+from dashboard.views import Part, View, curves, outline
 from quantify_sync.finding import find_record
 from shared.errors import NotFoundError, QuantifySyncError
 

@@ -11,7 +11,8 @@ from dashboard.pages.frame import layout
 from dashboard.pages.newest import Newest
 from dashboard.pages.plot import Plot
 from dashboard.pages.slider import Slider
-from dashboard.plots import curves, label, line_cuts, nearest, place, reading
+from dashboard.plots import line_cuts
+from dashboard.views import curves, label, nearest, place, reading
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from nicegui.events import GenericEventArguments
 
-    from dashboard.plots import View
+    from dashboard.views import View
 
 SECONDS = 0.1
 """Between two cuts while the cursor moves."""

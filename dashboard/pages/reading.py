@@ -8,7 +8,7 @@ from nicegui import ui
 
 from dashboard.pages.newest import Newest
 from dashboard.pages.slider import Slider
-from dashboard.plots import reading
+from dashboard.views import reading
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-    from dashboard.plots import View
+    from dashboard.views import View
 
 
 class Reading:

@@ -15,7 +15,8 @@ from dashboard.pages.newest import FAILED, Newest
 from dashboard.pages.plot import Plot
 from dashboard.pages.reading import Reading
 from dashboard.pages.slider import Slider
-from dashboard.plots import Part, View, curves, figure, is_map, outline, place
+from dashboard.plots import figure
+from dashboard.views import Part, View, curves, is_map, outline, place
 from shared.errors import QuantifySyncError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from dashboard.opened import OpenedDatasets
     from dashboard.pages.address import Address
-    from dashboard.plots import Curve
+    from dashboard.views import Curve
     from shared.catalogue.records import DatasetRecord
 
 logger = logging.getLogger(__name__)

@@ -9,20 +9,8 @@ import pytest
 import xarray as xr
 
 from dashboard.encode import encode_array
-from dashboard.plots import (
-    CELLS,
-    POINTS,
-    Part,
-    View,
-    curves,
-    figure,
-    is_map,
-    line_cuts,
-    nearest,
-    outline,
-    place,
-    reading,
-)
+from dashboard.plots import CELLS, POINTS, figure, line_cuts
+from dashboard.views import Part, View, curves, is_map, nearest, outline, place, reading
 
 
 def numbers(told):

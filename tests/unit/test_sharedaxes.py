@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from dashboard.plots import Part, View
 from dashboard.sharedaxes import figures, why_not
+from dashboard.views import Part, View
 
 VIEW = View("y0")
 
