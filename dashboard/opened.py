@@ -67,17 +67,17 @@ class _Kept(Generic[ReadT]):
         with self._lock:
             reading = self._reading.setdefault(key, threading.Lock())
         with reading:  # who asks meanwhile waits, and has it read no second time
-            with self._lock:
-                if key in self._kept:
-                    self._kept.move_to_end(key)
-                    return self._kept[key]
             try:
+                with self._lock:
+                    if key in self._kept:
+                        self._kept.move_to_end(key)
+                        return self._kept[key]
                 found = self._read(record)
                 self._keep(key, found)
+                return found
             finally:
                 with self._lock:
                     self._reading.pop(key, None)
-        return found
 
     def _keep(self, key: Key, found: ReadT) -> None:
         with self._lock:

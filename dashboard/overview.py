@@ -67,7 +67,7 @@ class Overview:
     def _read(self) -> None:
         """Read again; what does not answer leaves what was known."""
         names = [source.name for source in self._place.settings.sources]
-        self.trouble = ""
+        trouble = ""
         try:
             for name in names:
                 found = iter_datasets(self._place, source=name, limit=1)
@@ -75,11 +75,12 @@ class Overview:
         except NotFoundError:
             pass  # no catalogue yet: nothing is measured
         except QuantifySyncError as error:
-            self.trouble = str(error)
+            trouble = str(error)
         try:
             with self._place.reaching():
                 redis = self._place.redis
                 self._heard = presence.with_agents(redis, names) if redis else set()
         except QuantifySyncError as error:
-            self.trouble = self.trouble or str(error)
+            trouble = trouble or str(error)
             self._heard = set()
+        self.trouble = trouble  # at once: other pages look meanwhile

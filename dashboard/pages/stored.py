@@ -135,21 +135,21 @@ class _Stored:
 
     async def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(x=None, y=None, **changed)
-        curve = curves(self._outline)[self._view.curve]
+        curve = self._curve
         part = str(self._view.part) if curve.is_complex else ""
         self._address.put(y=curve.name, part=part)
         await self._arrange()
 
     async def _arrange(self) -> None:
         """Show the controls that the curve has, and draw it."""
-        curve = curves(self._outline)[self._view.curve]
+        curve = self._curve
         self._plot.props["aria-label"] = curve.label
         self._parts.set_visibility(curve.is_complex)
         self._sliders.clear()
         with self._sliders:
             for dim in curve.dims[:-2]:
                 self._slider(dim)
-        if self._is_map(curve):
+        if self._is_map:
             self._cuts.begin(self._outline, self._view)
         else:
             self._cuts.hide()
@@ -159,9 +159,14 @@ class _Stored:
             self._reading.hide()
         await self._draw()
 
-    def _is_map(self, curve: Curve) -> bool:
-        plane = curve.is_complex and self._view.part is Part.IQ
-        return is_map(self._outline, curve) and not plane
+    @property
+    def _curve(self) -> Curve:
+        return curves(self._outline)[self._view.curve]
+
+    @property
+    def _is_map(self) -> bool:
+        plane = self._curve.is_complex and self._view.part is Part.IQ
+        return is_map(self._outline, self._curve) and not plane
 
     def _slider(self, dim: str) -> None:
         async def move(index: int) -> None:
@@ -177,10 +182,9 @@ class _Stored:
 
     async def _draw(self) -> None:
         await self._drawing.ask(self._view)
-        curve = curves(self._outline)[self._view.curve]
-        if self._is_map(curve):
+        if self._is_map:
             await self._cuts.show(self._view)
-        elif len(curve.dims) == 1:
+        elif len(self._curve.dims) == 1:
             await self._reading.show(self._view)
 
     def _figure(self, view: View) -> dict[str, Any] | str:

@@ -61,8 +61,8 @@ class ReplicaReader:
     file
         The replica.
     raw
-        The same, as plain bytes: who looks at many runs 30 times a second reads their
-        status records so, in a tenth of the time that HDF5 takes.
+        The same, as plain bytes: whoever looks at many runs many times a second reads
+        their status records so, in a small part of the time that HDF5 takes.
     """
 
     def __init__(self, file: h5py.File, raw: FileIO) -> None:

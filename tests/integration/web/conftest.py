@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ INSTRUMENT = "20260306/20260306-082518-328-48e2d5-qcodes_instrument"
 STORED = (GRID, COMPLEX, THREE, EXTRA, ANALYSIS, HALF, UNICODE, INSTRUMENT)
 API = "/api/v1"
 HERE = "127.0.0.1"
+SECONDS = 60  # a noisy machine needs some
 
 
 @pytest.fixture
@@ -68,6 +70,19 @@ def ask_at(settings):
         return asked_at(changed, host=host, name=name, peer=peer)
 
     return ask
+
+
+@pytest.fixture
+def until():
+    """Wait until something is true, as the page goes on."""
+
+    async def until(condition):
+        deadline = time.monotonic() + SECONDS
+        while not condition():
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+
+    return until
 
 
 @pytest.fixture

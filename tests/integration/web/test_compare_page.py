@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import threading
-import time
 import weakref
 
 import pytest
@@ -23,7 +21,6 @@ from workers.upload import Result, upload
 LINE = "20260301/20260301-110700-454-3ec059-iter_1d"
 IQ = "20260302/20260302-143804-757-20c944-iq_list_gettable"
 UNFINISHED = "20260303/20260303-222309-722-330956-exception_midrun"
-SECONDS = 60  # a noisy machine needs some
 
 
 @pytest.fixture
@@ -38,14 +35,6 @@ def both(place, announce, quantify_directory):
 def no_room(monkeypatch):
     """Have only the dataset that was asked for last kept in memory."""
     monkeypatch.setattr("dashboard.opened.ROOM", 0)
-
-
-async def until(condition):
-    """Wait until something is true, as the page goes on."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.05)
 
 
 def drawn(user):
@@ -109,7 +98,7 @@ def test_the_legend_shows_a_name_as_it_is(
     visit(look)
 
 
-def test_a_page_that_is_open_keeps_no_values(visit, both, no_room, monkeypatch):
+def test_a_page_that_is_open_keeps_no_values(visit, until, both, no_room, monkeypatch):
     opened = []
 
     def open_it(*asked):
@@ -156,7 +145,7 @@ def test_curves_are_drawn_beside_what_others_ask_for(visit, both, monkeypatch):
 
 
 def test_a_dataset_that_went_meanwhile_is_told_and_the_other_is_drawn(
-    visit, both, no_room, monkeypatch
+    visit, until, both, no_room, monkeypatch
 ):
     line, other = both
     gone = []
@@ -178,5 +167,30 @@ def test_a_dataset_that_went_meanwhile_is_told_and_the_other_is_drawn(
         choose(user, "y0")
         await user.should_see(f"{line}: It went away.", retries=100)
         assert drawn(user) == [other]
+
+    visit(look)
+
+
+@pytest.mark.usefixtures("stored")
+@pytest.mark.parametrize("number", [8, 9])
+def test_of_what_an_address_names_the_first_eight_are_compared(visit, number):
+    names = [f"20200101-00000{n}-000-abcdef" for n in range(number)]
+
+    async def look(user):
+        await user.open(f"/compare?d={','.join(names)}")
+        await user.should_see("The catalogue has no dataset", retries=100)
+        labels = user.find(kind=ui.label, content="The catalogue has no").elements
+        told = sorted(label.text for label in labels)
+        assert len(told) == 8
+        for name, why in zip(names, told, strict=False):
+            assert name in why
+        if number > 8:
+            await user.should_see("Only the first 8 are shown.")
+        else:
+            await user.should_not_see("Only the first")
+        # Each can be left out, also what is too much; no more can be added.
+        out = [link for link in user.find(kind=ui.link).elements if link.text == "✕"]
+        assert len(out) == number
+        await user.should_not_see(kind=ui.input)
 
     visit(look)

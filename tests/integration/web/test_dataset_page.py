@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from urllib.parse import unquote
 
@@ -35,18 +34,14 @@ def titles(user):
     return [layout["title"]["text"] for layout in layouts if "title" in layout]
 
 
-async def until(condition):
-    """Wait for what is drawn in a thread."""
-    for _ in range(1200):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    assert condition()
-
-
-async def become(user, *wanted):
+@pytest.fixture
+def become(until):
     """Wait until the cuts are where they should be."""
-    await until(lambda: titles(user) == list(wanted))
+
+    async def become(user, *wanted):
+        await until(lambda: titles(user) == list(wanted))
+
+    return become
 
 
 def on_the_map(user, event, x, y):
@@ -62,7 +57,7 @@ def move(user, name, index):
     sliders.trigger("input", index)
 
 
-def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
+def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit, become):
     async def look(user):
         await user.open(f"/datasets/fridge/{GRID}")
         await user.should_see("The cuts follow the cursor", retries=100)
@@ -82,7 +77,7 @@ def test_cuts_follow_the_cursor_until_a_click_keeps_them(visit):
     visit(look)
 
 
-def test_cuts_are_moved_by_sliders_too_which_go_where_the_cursor_is(visit):
+def test_cuts_are_moved_by_sliders_too_which_go_where_the_cursor_is(visit, become):
     async def look(user):
         await user.open(f"/datasets/fridge/{GRID}")
         await user.should_see("The cuts follow the cursor", retries=100)
@@ -100,7 +95,7 @@ def test_cuts_are_moved_by_sliders_too_which_go_where_the_cursor_is(visit):
     visit(look)
 
 
-def test_a_slider_moves_through_each_dimension_beyond_two(visit):
+def test_a_slider_moves_through_each_dimension_beyond_two(visit, until):
     async def look(user):
         await user.open(f"/datasets/fridge/{THREE}")
         await user.should_see("Freq (Hz) = 0", retries=100)
@@ -180,7 +175,9 @@ def test_a_file_that_is_broken_in_the_store_is_listed_but_leads_nowhere(
     visit(look)
 
 
-def test_all_files_are_reached_however_many_there_are(visit, settings, monkeypatch):
+def test_all_files_are_reached_however_many_there_are(
+    visit, until, settings, monkeypatch
+):
     monkeypatch.setattr("dashboard.pages.files.ROWS", 2)
     paths = [file.path for file in notebook.show(EXTRA, settings=settings).files]
     assert len(paths) > 4

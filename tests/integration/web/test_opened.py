@@ -61,6 +61,8 @@ def test_who_asks_while_it_is_read_has_it_read_no_second_time(place, monkeypatch
         found = list(pool.map(ask, range(6)))
     assert all(one is found[0] for one in found)
     assert reads == [record.id]
+    assert opened.get(record) is found[0]
+    assert not opened._reading  # nothing of it is kept when nobody reads
 
 
 def test_another_file_has_it_read_anew(container, place, announce):
