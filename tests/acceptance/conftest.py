@@ -381,13 +381,17 @@ class Guard:
     """Looks what processes do to the files below a directory: locks, maps, handles.
 
     A lock held or a file mapped for longer than a look takes is seen; so many looks
-    are made that one that is held for a read only is seen as well.
+    are made that one that is held for a read only is seen as well. A lock names its
+    file by the inode, which may have been another file's before: a lock that was last
+    seen before the file was made is not a lock on it.
     """
 
+    TICK = 0.01  # s by which a file system's clock may be late: the kernel's slowest
     KEPT_LOOKS = 10  # in a row in which the same file is open: nobody reads so long
 
     def __init__(self, stack, directory):
-        self.locks, self.mapped, self.kept, self.looks = set(), set(), set(), 0
+        self.locks, self.mapped, self.kept, self.looks = {}, set(), set(), 0
+        self._commands = {}
         self._stack, self._directory = stack, str(directory)
         self._open = {}
         self._stop = threading.Event()
@@ -405,9 +409,14 @@ class Guard:
     def _look_at_locks(self):
         """Lines are `1: FLOCK ADVISORY WRITE <pid> <major>:<minor>:<inode> …`."""
         self.looks += 1
+        began = time.time()
         for line in Path("/proc/locks").read_text().splitlines():
             words = line.replace("-> ", "").split()
-            self.locks.add((int(words[4]), int(words[5].rpartition(":")[2])))
+            pid, inode = int(words[4]), int(words[5].rpartition(":")[2])
+            if (pid, inode) not in self.locks:
+                with suppress(psutil.Error, ValueError):  # some locks are nobody's: -1
+                    self._commands[pid] = " ".join(psutil.Process(pid).cmdline())
+            self.locks[pid, inode] = began
 
     def _look_inside(self):
         now = {}
@@ -433,13 +442,20 @@ class Guard:
             thread.join()
 
     def locked(self, *, but):
-        """Locks on files below the directory, but those of some processes."""
+        """Locks on files below the directory, but some processes': who, which."""
         inodes = {path.stat().st_ino: path for path in Path(self._directory).rglob("*")}
         return {
-            (pid, str(inodes[inode]))
-            for pid, inode in self.locks
+            (pid, self._commands.get(pid), str(inodes[inode]))
+            for (pid, inode), last in self.locks.items()
             if inode in inodes and pid not in but
+            if last > made(inodes[inode]) + self.TICK
         }
+
+
+def made(path):
+    """When a file was made, POSIX s; 0 where the file system does not keep it."""
+    told = subprocess.run(["stat", "-c", "%.9W", path], capture_output=True, check=True)
+    return float(told.stdout)
 
 
 # Fixtures -------------------------------------------------------------------------
