@@ -19,6 +19,10 @@ PORTS = 20
 LOOK = 0.5
 """Seconds for one look whether the page is served; here, it is there at once or not."""
 
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - only read
+"""What listens for all networks, and where this machine reaches it: on Windows, what
+listens at 0.0.0.0 is not reached by that name."""
+
 
 class PagePlan(NamedTuple):
     """How the page is to be served.
@@ -67,7 +71,8 @@ def plan_page(settings: Settings, *, port: int | None = None) -> PagePlan:
             f"There is no page: port {wanted} of {web.host} is another program's. "
             "Choose one with --web-port, or leave the page out with --no-web."
         )
-    host = f"[{web.host}]" if ":" in web.host else web.host
+    host = socket.gethostname() if web.host in EVERYWHERE else web.host
+    host = f"[{host}]" if ":" in host else host
     told = f"{'https' if web.certificate else 'http'}://{host}:{found}"
     if found != wanted:
         told += f" (port {wanted} is another program's)"
@@ -76,7 +81,8 @@ def plan_page(settings: Settings, *, port: int | None = None) -> PagePlan:
 
 def is_served(plan: PagePlan) -> bool:
     """Whether who opens the page now is answered: it listens once it can."""
-    with suppress(OSError), socket.create_connection((plan.host, plan.port), LOOK):
+    host = EVERYWHERE.get(plan.host, plan.host)
+    with suppress(OSError), socket.create_connection((host, plan.port), LOOK):
         return True
     return False
 

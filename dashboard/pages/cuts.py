@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nicegui.events import GenericEventArguments
 
+    from dashboard.pages.address import Address
     from dashboard.views import View
 
 SECONDS = 0.1
@@ -38,10 +39,15 @@ class LineCuts:
         The heat map.
     read
         Gives the dataset, in a thread.
+    address
+        Of the page: where somebody put the cuts is kept in it.
     """
 
-    def __init__(self, plot: Plot, read: Callable[[], xr.Dataset]) -> None:
+    def __init__(
+        self, plot: Plot, read: Callable[[], xr.Dataset], address: Address
+    ) -> None:
         self._read = read
+        self._address = address
         self._outline = xr.Dataset()
         self._view: View | None = None  # none is shown
         self._dims: tuple[str, ...] = ()  # to the right, and upwards
@@ -69,12 +75,20 @@ class LineCuts:
         self._body.set_visibility(False)
 
     def begin(self, outline: xr.Dataset, view: View) -> None:
-        """Prepare those through the middle of another heat map; `show` draws them."""
+        """Prepare those of another heat map; `show` draws them.
+
+        They go through its middle where the address does not tell where.
+        """
         self._outline = outline
         self._view = None  # until `show`: the cursor may be on what was drawn before
         self._dims = curves(outline)[view.curve].dims[-2:]
-        self._at = [outline.sizes[dim] // 2 for dim in self._dims]
-        self._keep(pinned=False)
+        sizes = [outline.sizes[dim] for dim in self._dims]
+        places = list(map(self._address.place, self._dims, sizes))
+        self._at = [
+            size // 2 if place is None else place
+            for size, place in zip(sizes, places, strict=True)
+        ]
+        self._keep(pinned=None not in places)
         self._row.clear()
         with self._row:
             # Each above the plot that it changes: the cut across its dimension.
@@ -99,7 +113,7 @@ class LineCuts:
 
         name = f"Cut at {label(self._outline, dim)}"
         size = self._outline.sizes[dim]
-        return Slider(size, self._at[axis], move, name=name, words=words)
+        return Slider(size, self._at[axis], move, self._share, name=name, words=words)
 
     async def _follow(self, event: GenericEventArguments) -> None:
         if not self._pinned:
@@ -108,6 +122,12 @@ class LineCuts:
     async def _pin(self, event: GenericEventArguments) -> None:
         self._keep(pinned=not self._pinned)
         await self._go(event)
+        self._share()
+
+    def _share(self) -> None:
+        """Keep in the address where they were put."""
+        at = self._at if self._pinned else [None] * len(self._at)
+        self._address.put_places(dict(zip(self._dims, at, strict=True)))
 
     def _keep(self, *, pinned: bool) -> None:
         self._pinned = pinned

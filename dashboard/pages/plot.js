@@ -74,8 +74,43 @@ function ink(element) {
   return getComputedStyle(element).getPropertyValue("--quiet").trim();
 }
 
+const ZOOMS = { "+": 0.5, "=": 0.5, "-": 2 }; // "=" is "+" without shift
+const MOVES = {
+  ArrowLeft: ["xaxis", -1],
+  ArrowRight: ["xaxis", 1],
+  ArrowDown: ["yaxis", -1],
+  ArrowUp: ["yaxis", 1],
+};
+
+// What a key changes of a layout, as Plotly's `relayout` takes it; null for nothing.
+// A line is zoomed along its setpoint only: upwards it fits what is seen of it.
+function keyed(key, layout, isLine) {
+  if (key === "0") return { "xaxis.autorange": true, "yaxis.autorange": true };
+  const change = {};
+  const put = (axis, low, high) => {
+    change[`${axis}.range[0]`] = low;
+    change[`${axis}.range[1]`] = high;
+  };
+  if (key in ZOOMS) {
+    for (const axis of isLine ? ["xaxis"] : ["xaxis", "yaxis"]) {
+      const [low, high] = layout[axis].range;
+      const middle = (low + high) / 2;
+      const half = ((high - low) / 2) * ZOOMS[key];
+      put(axis, middle - half, middle + half);
+    }
+    return change;
+  }
+  if (!(key in MOVES)) return null;
+  const [axis, way] = MOVES[key];
+  const [low, high] = layout[axis].range;
+  const step = ((high - low) / 4) * way;
+  put(axis, low + step, high + step);
+  return change;
+}
+
 export default {
-  template: "<div></div>",
+  template: `<div class="plot" tabindex="0" aria-keyshortcuts="+ - 0 ArrowLeft
+    ArrowRight ArrowUp ArrowDown" @keydown.self="key"></div>`,
   props: { options: Object, curve: String },
   async mounted() {
     let Plotly;
@@ -146,6 +181,15 @@ export default {
       this.$el.dataset.revision = told.revision;
       this.$el.dataset.filled = told.filled;
       this.$el.dataset.drawn = Date.now();
+    },
+    key(event) {
+      if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own
+      if (!this.$el._fullLayout) return; // nothing is drawn yet
+      const isLine = this.$el._fullData.every((trace) => trace.type === "scatter");
+      const change = keyed(event.key, this.$el._fullLayout, isLine);
+      if (!change) return;
+      event.preventDefault();
+      this.Plotly.relayout(this.$el, change);
     },
     hear() {
       this.heard = true;

@@ -25,7 +25,9 @@ class Slider:
     at
         Where it is at first.
     moved
-        Is told where somebody moved it.
+        Is told where somebody moves it, again and again while it moves.
+    rested
+        Is called once it was let go.
     name
         For those who cannot see it.
     words
@@ -37,11 +39,13 @@ class Slider:
         size: int,
         at: int,
         moved: Callable[[int], Awaitable[None]],
+        rested: Callable[[], None] = lambda: None,
         *,
         name: str,
         words: Callable[[int], str],
     ) -> None:
         self._moved = moved
+        self._rested = rested
         self._words = words
         with ui.row().classes("items-center gap-2 grow"):
             self._told = ui.label().classes("quiet")
@@ -52,6 +56,7 @@ class Slider:
         self._input.props["aria-label"] = name
         emit = "(event) => emit(Number(event.target.value))"
         self._input.on("input", self._move, throttle=MOVED, js_handler=emit)
+        self._input.on("change", self._rest, js_handler=emit)
         self._tell(at)
 
     def put(self, index: int) -> None:
@@ -64,6 +69,10 @@ class Slider:
         index = int(event.args)
         self._tell(index)
         await self._moved(index)
+
+    async def _rest(self, event: GenericEventArguments) -> None:
+        await self._move(event)  # the last one of its moves may still be held back
+        self._rested()
 
     def _tell(self, index: int) -> None:
         self._told.set_text(self._words(index))

@@ -47,7 +47,8 @@ async def put_stored(
     record
         Which.
     address
-        Of the page: the curve and the part of complex values are kept in it.
+        Of the page: the curve, the part of complex values and the places that somebody
+        chose are kept in it.
     """
     stored = _Stored(lambda: opened.get(record), address)
     beginning = background_tasks.create(stored.begin(), name=record.alt_uid)
@@ -103,14 +104,23 @@ class _Stored:
             return
         if self._view.curve not in names:
             self._view = self._view._replace(curve=next(iter(names)))
+        self._view = self._view._replace(cuts=self._shared_cuts())
         with self._body:
             self._controls(names)
             self._plot = Plot({}, label=names[self._view.curve].label)
             self._plot.classes("w-full h-[28rem]").props("data-testid=plot")
             self._plot.on("relayout", self._zoom)
             self._reading = Reading(self._read)
-            self._cuts = LineCuts(self._plot, self._read)
+            self._cuts = LineCuts(self._plot, self._read, self._address)
         await self._arrange()
+
+    def _shared_cuts(self) -> dict[str, int]:
+        """Tell where the address cuts the dimensions that have sliders."""
+        dims = self._curve.dims[:-2]
+        found = {
+            dim: self._address.place(dim, self._outline.sizes[dim]) for dim in dims
+        }
+        return {dim: index for dim, index in found.items() if index is not None}
 
     def _complain(self, told: str) -> None:
         self._told.set_text(told)
@@ -137,6 +147,8 @@ class _Stored:
         self._view = self._view._replace(x=None, y=None, **changed)
         curve = self._curve
         part = str(self._view.part) if curve.is_complex else ""
+        if "curve" in changed:
+            self._address.put_places(dict.fromkeys(map(str, self._outline.dims)))
         self._address.put(y=curve.name, part=part)
         await self._arrange()
 
@@ -174,11 +186,14 @@ class _Stored:
             self._view = self._view._replace(cuts=cuts)  # what is zoomed into stays
             await self._draw()
 
+        def share() -> None:
+            self._address.put_places({dim: self._view.cuts.get(dim)})
+
         def words(index: int) -> str:
             return place(self._outline, dim, index)
 
         at, size = self._view.cuts.get(dim, 0), self._outline.sizes[dim]
-        Slider(size, at, move, name=f"Position along {dim}", words=words)
+        Slider(size, at, move, share, name=f"Position along {dim}", words=words)
 
     async def _draw(self) -> None:
         await self._drawing.ask(self._view)

@@ -505,6 +505,44 @@ def test_all_points_are_shown_of_what_is_zoomed_into(running, visit, live):
     shows(live, plot, every_point)
 
 
+def test_a_plot_is_zoomed_and_moved_by_the_keyboard(running, visit, live):
+    page = visit(running.url, dataset_path(LONG))
+    plot = page.get_by_test_id("plot")
+    (whole,) = shown(plot)
+    low, high = plot.evaluate("(plot) => plot._fullLayout.xaxis.range")
+    plot.focus()
+    page.keyboard.press("+")  # to the half in the middle
+    page.keyboard.press("ArrowLeft")  # by a quarter of what is seen
+    begin, end = (low + (high - low) * part for part in (1 / 8, 5 / 8))
+
+    def is_part(found):
+        x = found[0]["x"]
+        return begin - 2 < x[0] < begin + 2 and end - 2 < x[-1] < end + 2
+
+    shows(live, plot, is_part)
+    for _ in range(9):
+        page.keyboard.press("+")
+    shows(live, plot, lambda found: set(np.diff(found[0]["x"])) == {1.0})
+    page.keyboard.press("0")
+    shows(live, plot, lambda found: found[0]["x"] == whole["x"])
+
+
+def test_a_heat_map_is_zoomed_along_both_axes_by_the_keyboard(running, visit, live):
+    page = visit(running.url, dataset_path(GRID))
+    plot = page.get_by_test_id("plot")
+    (whole,) = shown(plot)
+    plot.focus()
+    page.keyboard.press("+")
+
+    def is_part(found):
+        heat = found[0]
+        return len(heat["x"]) < len(whole["x"]) and len(heat["y"]) < len(whole["y"])
+
+    shows(live, plot, is_part)
+    page.keyboard.press("-")
+    shows(live, plot, lambda found: found[0]["z"] == whole["z"])
+
+
 def test_a_heat_map_has_line_cuts_at_the_cursor(running, visit, live):
     page = visit(running.url, dataset_path(GRID))
     plot = page.get_by_test_id("plot")
@@ -545,6 +583,12 @@ def test_line_cuts_are_moved_by_the_keyboard(running, visit, live):
     along = [values[1] for values in heat["z"]]
     shows(live, up, lambda found: found[0]["y"] == pytest.approx(along))
     page.get_by_text(f"Cut at Freq (Hz) = {heat['x'][1]:.10g}").wait_for()
+    page.wait_for_url("**at.x0=1&at.x1=6")  # whoever opens it sees the same cuts
+    other = visit(running.url, page.url.removeprefix(running.url))
+    up = other.get_by_label("Line cut upwards")
+    shown(up)
+    shows(live, up, lambda found: found[0]["y"] == pytest.approx(along))
+    assert other.get_by_text("The cuts stay where you put them").is_visible()
 
 
 def test_a_third_dimension_has_a_slider(running, visit, live):
@@ -559,6 +603,12 @@ def test_a_third_dimension_has_a_slider(running, visit, live):
     page.keyboard.press("ArrowRight")
     shows(live, plot, lambda found: np.allclose(np.transpose(found[0]["z"]), values[2]))
     assert page.get_by_text(f"= {values['x0'].values[2]:.10g}").first.is_visible()
+    page.wait_for_url("**at.x0=2*")
+    other = visit(running.url, page.url.removeprefix(running.url))
+    plot = other.get_by_test_id("plot")
+    shown(plot)
+    shows(live, plot, lambda found: np.allclose(np.transpose(found[0]["z"]), values[2]))
+    assert other.get_by_role("slider", name="Position along x0").input_value() == "2"
 
 
 def test_complex_values_are_shown_by_their_parts(running, visit, live):

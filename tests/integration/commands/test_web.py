@@ -61,13 +61,21 @@ def test_up_takes_the_next_port_and_says_so(settings, taken):
         plan_page(mine, port=taken)
 
 
+def test_a_page_for_the_network_is_told_by_the_machine_s_name(settings, free_port):
+    Tokens(settings).add("ada")
+    web = Web(host="0.0.0.0", port=free_port)
+    plan = plan_page(settings.model_copy(update={"web": web}))
+    assert plan.told == f"http://{socket.gethostname()}:{free_port}"
+
+
 def test_up_sees_whether_the_page_is_served():
     with socket.socket() as page:
         page.bind(("127.0.0.1", 0))
-        plan = PagePlan("127.0.0.1", page.getsockname()[1], "")
-        assert not is_served(plan)  # it has its port, and is being made
+        port = page.getsockname()[1]
+        plans = [PagePlan(host, port, "") for host in ("127.0.0.1", "0.0.0.0")]
+        assert not any(map(is_served, plans))  # it has its port, and is being made
         page.listen()
-        assert is_served(plan)
+        assert all(map(is_served, plans))
 
 
 def test_up_serves_no_page_for_everybody(settings):
