@@ -470,8 +470,9 @@ class SourceAgent:
         mark = self._mark or CatalogueMark()
         for tuid, answer in self._announcer.answers(self._ledger.asked(), mark).items():
             record = self._ledger.get(tuid)
+            waited = record is not None and not record.answered
             self._ledger.answered(tuid, answer, now)
-            if record and record.answered and record.sent >= UNANSWERED:
+            if record and waited and record.answered and record.sent >= UNANSWERED:
                 self._announcer.agree(tuid)
 
     def _check_mark(self, now: float) -> None:

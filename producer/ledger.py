@@ -300,11 +300,15 @@ class Ledger:
         return [record for record, _ in zip(found, range(limit), strict=False)]
 
     def asked(self) -> list[str]:
-        """Tell for which datasets an answer may have come; many take turns."""
+        """Tell for which datasets an answer may have come; many take turns.
+
+        A settled run as well, until it is forgotten: its answer of before may give way
+        to one that says that the run was still followed, and its end is not told yet.
+        """
         waiting = [
             tuid
             for tuid, record in self._active.items()
-            if not record.answered and (record.sent or record.seen)
+            if (not record.answered or record.finished) and (record.sent or record.seen)
         ]
         for tuid in waiting[:ASKED] if len(waiting) > ASKED else ():
             self._active[tuid] = self._active.pop(tuid)

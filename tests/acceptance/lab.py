@@ -203,7 +203,8 @@ class Lab:
         """
         with suppress(AssertionError):  # told by the next line
             self.wait_for(lambda: not self.complaints(killed=killed), seconds=seconds)
-        assert self.complaints(killed=killed) == []
+        complaints = self.complaints(killed=killed)
+        assert not complaints, complaints
 
     def complaints(self, *, killed=False):
         """Tell what is lost, doubled, broken or left over; nothing if all is well.

@@ -487,6 +487,23 @@ def test_a_run_stored_while_it_runs_needs_nothing_until_it_settles():
     assert ledger.counts(120.0, WALL).unanswered == 1
 
 
+def test_an_end_that_could_not_be_stored_is_announced_again():
+    """A settled run was stored as one that is followed; then its end was lost."""
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    ledger.looked(seen(A), 0.5)
+    ledger.answered(A, synced(seen(A)), 1.0)
+    assert send(ledger, 120.0) == [(A, "settled")]
+    assert ledger.asked() == [A]
+    ledger.answered(A, Answer("live", seen(A).fingerprint), 121.0)
+    assert send(ledger, 149.0) == []
+    assert send(ledger, 150.0) == [(A, "settled")]
+    ledger.answered(A, synced(seen(A)), 151.0)
+    assert send(ledger, 1000.0) == []
+    assert len(ledger) == 0
+
+
 def test_a_live_dataset_counts_as_settled_once_an_answer_came():
     ledger = Ledger(TIMINGS)
     written(ledger, A, 0.0)
