@@ -154,10 +154,10 @@ def test_who_reads_the_labs_data_has_it_mounted(name):
     assert ("/data", {"ro", "rslave"}) in map(mounted, SERVICES[name]["volumes"])
 
 
-def test_only_redis_and_flower_are_reached_from_outside():
-    """Both on this machine only, unless `.env` says otherwise."""
+def test_who_is_reached_from_outside():
+    """Each on this machine only, unless `.env` says otherwise."""
     ports = {n: s["ports"] for n, s in SERVICES.items() if "ports" in s}
-    assert {"redis", "flower"} <= ports.keys()
+    assert ports.keys() == {"redis", "postgres", "flower", "web"}
     for published in ports.values():
         assert all(re.match(r"\$\{\w+_BIND:-127\.0\.0\.1\}:", p) for p in published)
 
@@ -210,6 +210,18 @@ def test_settings_in_the_environment_are_ones_that_exist(name):
     assert names - {"config"} <= Settings.model_fields.keys()
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_who_opens_the_store_has_its_keys_if_there_are_any(name):
+    given = SERVICES[name]["environment"]
+    keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT"}
+    has = {n for n in given if n.startswith("AWS_")}
+    assert has == (keys if name in {*WORKERS, "web"} else set())
+    # Compose leaves out what has no value here and none in `.env`; obstore refuses "".
+    assert all(given[key] is None for key in has)
+    if "producer" not in name:
+        assert given["QUANTIFY_SYNC_STORE"] == "${STORE:-file:///srv/quantify}"
+
+
 def test_a_producer_has_no_password_but_its_own():
     told = json.dumps(SERVICES["producer"])
     assert set(VARIABLE.findall(told)) == {"REDIS_PRODUCER_PASSWORD", "QUANTIFY_DATA"}
@@ -230,6 +242,9 @@ def dot_env():
 
 def test_each_variable_is_named_in_the_example():
     used = {name for text in TEXT.values() for name in VARIABLE.findall(text)}
+    for service in SERVICES.values():
+        given = service.get("environment", {})
+        used |= {name for name, value in given.items() if value is None}
     example = (ROOT / ".env.example").read_text("utf-8")
     named = re.findall(r"(?m)^#?(\w+)=", example)
     assert sorted(named) == sorted({*used, "COMPOSE_FILE"})  # Compose's own
