@@ -96,6 +96,22 @@ def test_workers_can_be_scaled(name):
     assert not {"container_name", "hostname", "ports"} & SERVICES[name].keys()
 
 
+def test_more_workers_outlive_the_next_start():
+    """`--scale` would be undone by it; one of the others is enough for a lab."""
+    scales = {n: s["scale"] for n, s in SERVICES.items() if "scale" in s}
+    assert scales == {
+        "worker-uploads": "${WORKER_UPLOADS:-1}",
+        "worker-backlog": "${WORKER_BACKLOG:-1}",
+    }
+
+
+def test_who_reads_the_sources_is_made_anew_after_their_change():
+    """No document says that a restart finds the file by which an editor replaced it."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (told,) = re.findall(r"(?m)^docker compose up -d --force-recreate (.*)$", readme)
+    assert set(told.split()) == {*WORKERS, "web"}
+
+
 @pytest.mark.parametrize("name", WORKERS)
 def test_workers_wait_for_the_migration(name):
     waits = SERVICES[name]["depends_on"]
