@@ -293,7 +293,8 @@ class Settings(BaseSettings):
                 return source
         raise UnknownSourceError(
             f"Source {name!r} is not in this machine's configuration: add it with "
-            "'quantify-sync sources add', or stop the producer that announces it."
+            "'quantify-sync sources add', or stop the producer that announces it. "
+            "Workers read it at their start only: restart them then."
         )
 
     @classmethod
@@ -338,7 +339,8 @@ def load_settings(path: Path | None = None, **override: Any) -> Settings:
     Raises
     ------
     ConfigurationError
-        The file is missing though it was named, is no TOML, or holds a wrong value.
+        The file is missing though it was named, may not be read, is no TOML, or holds
+        a wrong value.
     """
     named = path is not None or CONFIG_VARIABLE in os.environ
     path = path or config_path(override.get("data_dir"))
@@ -351,7 +353,12 @@ def load_settings(path: Path | None = None, **override: Any) -> Settings:
                 f"There is no configuration at {path}: write one, or name another "
                 f"with --config or {CONFIG_VARIABLE}."
             ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} can't be read ({error.strerror}): it has to be a file that the "
+            "user who runs this may read."
+        ) from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(
             f"{path} can't be read as TOML ({error}): mend the line it names."
         ) from error

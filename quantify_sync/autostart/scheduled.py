@@ -27,15 +27,23 @@ _XML = """\
     <Description>quantify-sync producer: announces what Quantify measures</Description>
   </RegistrationInfo>
   <Triggers>
-    <LogonTrigger>
+    <!-- RestartOnFailure alone heeds no exit code: each minute, what does not run is
+         started; what runs is left alone (IgnoreNew). From now on, and from each logon
+         on: a trigger repeats nothing before its own moment has come. -->
+    <RegistrationTrigger>
       <Enabled>true</Enabled>
-      <UserId>{user}</UserId>
-      <!-- RestartOnFailure alone heeds no exit code: each minute, what does not run
-           is started; what runs is left alone (IgnoreNew). -->
       <Repetition>
         <Interval>PT1M</Interval>
         <StopAtDurationEnd>false</StopAtDurationEnd>
       </Repetition>
+    </RegistrationTrigger>
+    <LogonTrigger>
+      <Enabled>true</Enabled>
+      <Repetition>
+        <Interval>PT1M</Interval>
+        <StopAtDurationEnd>false</StopAtDurationEnd>
+      </Repetition>
+      <UserId>{user}</UserId>
     </LogonTrigger>
   </Triggers>
   <Principals>

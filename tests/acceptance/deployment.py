@@ -134,6 +134,7 @@ class Deployment:
         if "/tmp" in (files := self.files(name)):
             image["TMPDIR"] = str(files["/tmp"])
         given = self.services[name].get("environment", {})
+        given = {k: v for k, v in given.items() if v is not None}  # not set in `.env`
         return image | {k: self.here(name, v) for k, v in given.items()}
 
     # Processes

@@ -250,7 +250,7 @@ def test_no_password_is_in_the_list_of_processes(running, dot_env):
     for process in psutil.process_iter():
         with suppress(psutil.Error):  # it has just ended
             lines.append(" ".join(process.cmdline()))
-    assert any("quantify_sync" in line for line in lines)
+    assert any("quantify-sync worker" in line for line in lines)
     assert not [line for line in lines for word in words if word in line]
 
 

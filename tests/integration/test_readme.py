@@ -81,6 +81,17 @@ def test_the_passwords_are_filled_in_and_nobody_else_reads_them(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="for the central machine")
+def test_tls_stays_on_at_each_later_command(tmp_path):
+    """Whatever Compose does, it reads `.env`; no command names the files."""
+    shutil.copy(ROOT / ".env.example", tmp_path / ".env")
+    run_there(block("host="), tmp_path)
+    lines = (tmp_path / ".env").read_text("utf-8").splitlines()
+    (files,) = [x.partition("=")[2] for x in lines if x.startswith("COMPOSE_FILE=")]
+    assert files.split(":") == ["docker-compose.yml", "docker-compose.tls.yml"]
+    assert "docker compose -f" not in README
+
+
+@pytest.mark.skipif(os.name == "nt", reason="for the central machine")
 def test_the_authority_signs_the_certificate_for_the_machines_name(tmp_path):
     run_there(block("host="), tmp_path)
     names = ("-verify_hostname", "central-machine.example", "-CAfile", "ca.pem")

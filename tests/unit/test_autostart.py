@@ -169,13 +169,30 @@ def test_the_task_starts_the_command_without_window_and_time_limit():
         r'-m quantify_sync --config "C:\Users\Ada L\sync 50%.toml" producer'
     )
     assert text("./Triggers/LogonTrigger/UserId") == r"LAB\ada"
-    assert text("./Triggers/LogonTrigger/Repetition/Interval") == "PT1M"
     assert text("./Settings/MultipleInstancesPolicy") == "IgnoreNew"
     assert text("./Settings/ExecutionTimeLimit") == "PT0S"
     assert text("./Settings/RestartOnFailure/Interval") == "PT1M"
     assert text("./Principals/Principal/RunLevel") == "LeastPrivilege"
     assert [s.words[1] for s in others] == ["/Create", "/End", "/Run"]
     assert r"C:\data\producer-task.xml" in others[0].words
+
+
+def test_the_task_is_looked_after_each_minute_from_its_registration_on():
+    """Windows' schema wants a trigger's elements in this order."""
+    told = ET.fromstring(task(WINDOWS, "ada").encode("utf-16"))
+    order = ("Enabled", "Repetition", "UserId")
+    triggers = {
+        trigger.tag.removeprefix(NAMESPACE): trigger
+        for trigger in told.find(f"{NAMESPACE}Triggers")
+    }
+
+    assert triggers.keys() == {"RegistrationTrigger", "LogonTrigger"}
+    for trigger in triggers.values():
+        names = [element.tag.removeprefix(NAMESPACE) for element in trigger]
+        assert names == [name for name in order if name in names]
+        repetition = trigger.find(f"{NAMESPACE}Repetition")
+        assert repetition.find(f"{NAMESPACE}Interval").text == "PT1M"
+        assert repetition.find(f"{NAMESPACE}Duration") is None  # for ever
 
 
 def test_a_path_that_windows_would_change_is_refused():

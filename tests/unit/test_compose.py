@@ -32,6 +32,12 @@ def command(name):
     return shlex.split(SERVICES[name]["command"])
 
 
+def mounted(volume):
+    """Where a volume is in its container, and how."""
+    _, target, *options = re.sub(r"\$\{.*?\}", "", volume).split(":")
+    return target, set(",".join(options).split(","))
+
+
 def parsed(name):
     words = command(name)
     assert words[:2] == ["quantify-sync", "worker"]
@@ -90,6 +96,22 @@ def test_workers_can_be_scaled(name):
     assert not {"container_name", "hostname", "ports"} & SERVICES[name].keys()
 
 
+def test_more_workers_outlive_the_next_start():
+    """`--scale` would be undone by it; one of the others is enough for a lab."""
+    scales = {n: s["scale"] for n, s in SERVICES.items() if "scale" in s}
+    assert scales == {
+        "worker-uploads": "${WORKER_UPLOADS:-1}",
+        "worker-backlog": "${WORKER_BACKLOG:-1}",
+    }
+
+
+def test_who_reads_the_sources_is_made_anew_after_their_change():
+    """No document says that a restart finds the file by which an editor replaced it."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (told,) = re.findall(r"(?m)^docker compose up -d --force-recreate (.*)$", readme)
+    assert set(told.split()) == {*WORKERS, "web"}
+
+
 @pytest.mark.parametrize("name", WORKERS)
 def test_workers_wait_for_the_migration(name):
     waits = SERVICES[name]["depends_on"]
@@ -139,18 +161,19 @@ def test_each_service_may_do_no_more_than_it_needs(name):
 def test_the_labs_data_and_the_configuration_can_only_be_read(name):
     for volume in SERVICES[name].get("volumes", []):
         ours = volume.partition(":")[0] in COMPOSE["volumes"]
-        assert volume.endswith(":ro") is not ours, volume
+        assert ("ro" in mounted(volume)[1]) is not ours, volume
 
 
 @pytest.mark.parametrize("name", [*WORKERS, "producer"])
 def test_who_reads_the_labs_data_has_it_mounted(name):
-    assert [v for v in SERVICES[name]["volumes"] if v.endswith(":/data:ro")]
+    """And what is mounted there afterwards: a drive that was away, a new machine's."""
+    assert ("/data", {"ro", "rslave"}) in map(mounted, SERVICES[name]["volumes"])
 
 
-def test_only_redis_and_flower_are_reached_from_outside():
-    """Both on this machine only, unless `.env` says otherwise."""
+def test_who_is_reached_from_outside():
+    """Each on this machine only, unless `.env` says otherwise."""
     ports = {n: s["ports"] for n, s in SERVICES.items() if "ports" in s}
-    assert {"redis", "flower"} <= ports.keys()
+    assert ports.keys() == {"redis", "postgres", "flower", "web"}
     for published in ports.values():
         assert all(re.match(r"\$\{\w+_BIND:-127\.0\.0\.1\}:", p) for p in published)
 
@@ -203,6 +226,18 @@ def test_settings_in_the_environment_are_ones_that_exist(name):
     assert names - {"config"} <= Settings.model_fields.keys()
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_who_opens_the_store_has_its_keys_if_there_are_any(name):
+    given = SERVICES[name]["environment"]
+    keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT"}
+    has = {n for n in given if n.startswith("AWS_")}
+    assert has == (keys if name in {*WORKERS, "web"} else set())
+    # Compose leaves out what has no value here and none in `.env`; obstore refuses "".
+    assert all(given[key] is None for key in has)
+    if "producer" not in name:
+        assert given["QUANTIFY_SYNC_STORE"] == "${STORE:-file:///srv/quantify}"
+
+
 def test_a_producer_has_no_password_but_its_own():
     told = json.dumps(SERVICES["producer"])
     assert set(VARIABLE.findall(told)) == {"REDIS_PRODUCER_PASSWORD", "QUANTIFY_DATA"}
@@ -223,7 +258,13 @@ def dot_env():
 
 def test_each_variable_is_named_in_the_example():
     used = {name for text in TEXT.values() for name in VARIABLE.findall(text)}
-    assert used == dot_env().keys()
+    for service in SERVICES.values():
+        given = service.get("environment", {})
+        used |= {name for name, value in given.items() if value is None}
+    example = (ROOT / ".env.example").read_text("utf-8")
+    named = re.findall(r"(?m)^#?(\w+)=", example)
+    assert sorted(named) == sorted({*used, "COMPOSE_FILE"})  # Compose's own
+    assert f"\n#COMPOSE_FILE={':'.join(FILES)}\n" in example
 
 
 def test_compose_stops_where_a_password_is_missing():

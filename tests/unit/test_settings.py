@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +69,23 @@ def test_a_file_that_is_named_must_be_there(tmp_path, monkeypatch):
 
     with pytest.raises(ConfigurationError, match="There is no configuration at"):
         load_settings()
+
+
+def test_a_file_that_may_not_be_read_is_told_apart_from_a_wrong_line(
+    written, monkeypatch
+):
+    """As in a container, whose user is another than the owner."""
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    path = written("broker = 'redis://lab'\n")
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(ConfigurationError, match="Permission denied") as raised:
+        load_settings(path)
+
+    assert "may read" in str(raised.value)
+    assert "line" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -210,5 +229,5 @@ def test_an_unknown_source_says_how_to_add_it(written):
     settings = load_settings(written(source()))
 
     assert settings.source("fridge").set_up == "s"
-    with pytest.raises(UnknownSourceError, match="sources add"):
+    with pytest.raises(UnknownSourceError, match=r"add.* restart them"):
         settings.source("another")
