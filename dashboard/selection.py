@@ -16,7 +16,7 @@ from dashboard.views import curves
 from shared.errors import NotFoundError, RefusedValueError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -65,6 +65,8 @@ class SelectedVariable(BaseModel):
         Of `data`.
     full_shape
         Of the dataset's variable.
+    cut
+        Dimension → index, for those that `data` is without.
     reduced
         Whether points were left out or put together.
     uncertainty
@@ -80,6 +82,7 @@ class SelectedVariable(BaseModel):
     units: str
     dims: list[str]
     full_shape: list[int]
+    cut: dict[str, int]
     reduced: bool
     uncertainty: str
     coordinates: list[Coordinate]
@@ -96,7 +99,8 @@ class Wish(NamedTuple):
     cuts
         Dimension → index.
     ranges
-        Dimension → lowest and highest coordinate.
+        Dimension, or coordinate along one → lowest and highest value. Where that is not
+        among the last two, it is cut at the first place within.
     points
         Of each variable at most so many, about.
     """
@@ -115,14 +119,10 @@ def select(dataset: xr.Dataset, wish: Wish) -> list[SelectedVariable]:
     NotFoundError
         There is no such variable.
     RefusedValueError
-        There is no such dimension, or no such place along it.
+        There is no such dimension or coordinate, or no such place along it.
     """
-    for dim in (*wish.cuts, *wish.ranges):
-        if dim not in dataset.sizes:
-            there = ", ".join(map(str, dataset.sizes))
-            raise RefusedValueError(
-                f"There is no dimension {dim!r}: there are {there}."
-            )
+    _refuse_unknown("dimension", wish.cuts, dataset.sizes)
+    _refuse_unknown("coordinate", wish.ranges, [*dataset.sizes, *_numeric(dataset)])
     for dim, index in wish.cuts.items():
         if not -dataset.sizes[dim] <= index < dataset.sizes[dim]:
             raise RefusedValueError(
@@ -140,17 +140,38 @@ def select(dataset: xr.Dataset, wish: Wish) -> list[SelectedVariable]:
     ]
 
 
+def _refuse_unknown(what: str, named: Iterable[str], there: Iterable[Hashable]) -> None:
+    known = list(dict.fromkeys(map(str, there)))
+    for name in named:
+        if name not in known:
+            raise RefusedValueError(
+                f"There is no {what} {name!r}: there are {', '.join(known)}."
+            )
+
+
+def _numeric(part: xr.Dataset | xr.DataArray) -> list[Hashable]:
+    """Name the coordinates that have a number for each place along a dimension."""
+    return [
+        name
+        for name, coordinate in part.coords.items()
+        if coordinate.ndim == 1 and coordinate.dtype.kind in "iuf"
+    ]
+
+
 def _selected(
     dataset: xr.Dataset, name: str, wish: Wish, uncertainty: str
 ) -> SelectedVariable:
     whole = dataset[name]
-    cuts = {dim: index for dim, index in wish.cuts.items() if dim in whole.dims}
-    left = [str(dim) for dim in whole.dims if dim not in cuts]
-    cuts |= dict.fromkeys(left[:-PLANE], 0)
-    part = whole.isel(cuts)
-    for dim, limits in wish.ranges.items():
-        if dim in part.dims:
-            part = part.isel({dim: _inside(part, dim, limits)})
+    sizes = dict(zip(map(str, whole.dims), whole.shape, strict=True))
+    cuts = {d: index % sizes[d] for d, index in wish.cuts.items() if d in sizes}
+    inside = _inside(whole, wish.ranges)
+    left = [dim for dim in sizes if dim not in cuts]
+    for dim in left[:-PLANE]:
+        places = inside.get(dim, np.arange(1))
+        if not places.size:
+            raise RefusedValueError(f"{name} has no place along {dim} in that range.")
+        cuts[dim] = int(places[0])
+    part = whole.isel(cuts | {dim: inside[dim] for dim in inside.keys() - cuts.keys()})
     dims = [str(dim) for dim in part.dims]
     values, along = np.asarray(part.values), _coordinates(part, cuts)
     numeric = values.dtype.kind in "biufc"
@@ -167,6 +188,7 @@ def _selected(
         units=_attr(whole, "units"),
         dims=dims,
         full_shape=list(whole.shape),
+        cut=cuts,
         reduced=reduced,
         uncertainty=uncertainty,
         coordinates=[
@@ -194,12 +216,22 @@ def _coordinates(part: xr.DataArray, cuts: Mapping[str, int]) -> Along:
     ]
 
 
-def _inside(part: xr.DataArray, dim: str, limits: tuple[float, float]) -> Values:
-    if dim in part.coords and part[dim].dtype.kind in "iuf":
-        places = np.asarray(part[dim].values)
-    else:
-        places = np.arange(part.sizes[dim])
-    return np.flatnonzero((places >= min(limits)) & (places <= max(limits)))
+def _inside(
+    whole: xr.DataArray, ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, Values]:
+    """Give the indices along each dimension whose coordinates are within the ranges."""
+    numeric = _numeric(whole)
+    found: dict[str, Values] = {}
+    for name, limits in ranges.items():
+        if name in numeric:
+            dim, values = str(whole[name].dims[0]), np.asarray(whole[name].values)
+        elif name in whole.dims:
+            dim, values = name, np.arange(whole.sizes[name])
+        else:
+            continue  # it is another variable's
+        places = np.flatnonzero((values >= min(limits)) & (values <= max(limits)))
+        found[dim] = np.intersect1d(found.get(dim, places), places)
+    return found
 
 
 def _kept(values: Values, points: int) -> Values:

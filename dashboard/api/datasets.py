@@ -200,7 +200,10 @@ def make_router(house: House) -> APIRouter:
         ] = [],  # noqa: B006 - as above
         within: Annotated[
             list[str],
-            Query(max_length=20, description="'x0:1.5:2': coordinates from 1.5 to 2."),
+            Query(
+                max_length=20,
+                description="'x0:1.5:2': places whose x0 is from 1.5 to 2.",
+            ),
         ] = [],  # noqa: B006 - as above
         points: Annotated[int, Query(ge=4, le=MOST_POINTS)] = 4000,
     ) -> Data:

@@ -126,6 +126,12 @@ def test_data_is_cut_ranged_and_reduced(client, settings):
     np.testing.assert_array_equal(
         values_of(part["variables"][0]), dataset["y0"].values[1, 1:3]
     )
+    assert part["variables"][0]["cut"] == {dim: 1}
+    first = dataset[dim].values[2]
+    part = client.get(f"datasets/{THREE}/data", params={"within": f"{dim}:{first}:1e9"})
+    (y0, *_) = part.json()["variables"]
+    assert y0["cut"] == {dim: 2}  # the first place there
+    np.testing.assert_array_equal(values_of(y0), dataset["y0"].values[2])
     few = client.get(f"datasets/{TUID}/data", params={"points": 16}).json()
     assert all(v["reduced"] for v in few["variables"])
     assert all(len(v["data"]["values"]) <= 16 for v in few["variables"])
@@ -141,6 +147,8 @@ def test_data_is_cut_ranged_and_reduced(client, settings):
         (f"datasets/{TUID}/data?cut=x0:999", 422, "places"),
         (f"datasets/{TUID}/data?cut=z:0", 422, "no dimension"),
         (f"datasets/{TUID}/data?within=x0:a:b", 422, "'x0:1.5:2'"),
+        (f"datasets/{TUID}/data?within=z:0:1", 422, "no coordinate 'z'"),
+        (f"datasets/{THREE}/data?within=x0:1e9:2e9", 422, "no place along x0"),
         (f"datasets/{HALF}/data", 409, "no gridded form"),
         (f"datasets/{HALF}/settings", 404, "snapshot.json"),
         ("datasets?limit=0", 422, "limit"),
