@@ -34,7 +34,7 @@ PAST = 5  # measurements before the one that runs
 GROWN = 250  # points of the running measurement from which on it can be recognised
 WAIT = 60_000  # ms
 DRAWN = """(least) => {
-  const all = [...document.querySelectorAll("div[role=img][aria-label]")];
+  const all = [...document.querySelectorAll(".plot[aria-label]")];
   const plots = all.filter((one) => one.checkVisibility());
   return plots.length >= least && plots.every((one) => one._fullData?.length)
     && !document.body.innerText.includes("being read");

@@ -77,9 +77,10 @@ class View(NamedTuple):
 def curves(dataset: xr.Dataset) -> dict[str, Curve]:
     """Tell what of a dataset can be drawn, by name, in its order."""
     deviations = {
-        str(variable.attrs["standard_deviation_of"]): str(name)
+        of: str(name)
         for name, variable in dataset.data_vars.items()
-        if "standard_deviation_of" in variable.attrs
+        if (of := str(variable.attrs.get("standard_deviation_of", ""))) in dataset
+        if variable.dims == dataset[of].dims
     }
     return {
         str(name): Curve(

@@ -17,7 +17,7 @@ from quantify_sync.finding import find_record
 from shared.errors import NotFoundError, QuantifySyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import xarray as xr
 
@@ -78,10 +78,15 @@ def add_page(house: House) -> None:
         view = View(y, Part(part) if part in PARTS else Part.MAGNITUDE)
         with frame("Compare", plots=True):
             heading("Compare")
-            _chooser(names)
+            chooser = ui.refreshable(_chooser)
+            chooser(names, view)
             if len(names) > MOST:
                 ui.label(f"Only the first {MOST} are shown.").classes("badge warn")
             body = html.div().classes("page")
+
+        def changed(view: View) -> None:
+            ui.navigate.history.replace(_address(names, view))
+            chooser.refresh(names, view)
 
         async def show() -> None:
             found = [await run.io_bound(find, name) for name in names[:MOST]]
@@ -91,7 +96,8 @@ def add_page(house: House) -> None:
                         _tell(one)
                 shown = [one for one in found if isinstance(one, _Found)]
                 if shown:
-                    await _Comparison(house.opened, names, shown, view).begin()
+                    comparison = _Comparison(house.opened, shown, view)
+                    await comparison.begin(changed)
 
         with body:
             ui.timer(0, show, once=True)  # the page does not wait for them
@@ -110,20 +116,20 @@ def _tell(missing: _Missing) -> None:
     ).classes("badge calm whitespace-normal")
 
 
-def _chooser(names: list[str]) -> None:
-    """Let datasets be added by TUID, and taken away."""
+def _chooser(names: list[str], view: View) -> None:
+    """Let datasets be added by TUID, and taken away; what is drawn of them stays."""
     with ui.row().classes("items-center gap-2 w-full"):
         for name in names:
             rest = [other for other in names if other != name]
             with ui.row().classes("badge calm items-center gap-1"):
                 ui.label(name)
-                out = ui.link("✕", address(rest)).classes("no-underline")
+                out = ui.link("✕", _address(rest, view)).classes("no-underline")
                 out.props["aria-label"] = f"Leave {name} out"
         if len(names) < MOST:
             added = ui.input("Add a TUID").props("dense outlined")
             added.on(
                 "keydown.enter",
-                lambda: ui.navigate.to(address([*names, added.value.strip()])),
+                lambda: ui.navigate.to(_address([*names, added.value.strip()], view)),
             )
     if not names:
         ui.label(
@@ -137,24 +143,34 @@ def address(names: Sequence[str], **more: str) -> str:
     return f"/compare?{urlencode(query, safe=',/')}"
 
 
+def _address(names: Sequence[str], view: View) -> str:
+    part = "" if view.part is Part.MAGNITUDE else view.part
+    return address(names, y=view.curve, part=part)
+
+
 class _Comparison:
     """The plot of several datasets' curves of one dimension; empty before `begin`."""
 
     def __init__(
         self,
         opened: OpenedDatasets,
-        names: list[str],
         found: list[_Found],
         view: View,
     ) -> None:
         self._opened = opened
-        self._names = names
         self._found = found
         self._view = view
         self._drawing = Newest(self._figures, self._show, self._fail)
 
-    async def begin(self) -> None:
-        """Put the controls and draw the first curve, or say that there is none."""
+    async def begin(self, changed: Callable[[View], None]) -> None:
+        """Put the controls and draw the first curve, or say that there is none.
+
+        Parameters
+        ----------
+        changed
+            Is told what somebody wants to see.
+        """
+        self._changed = changed
         labels: dict[str, str] = {}
         for one in self._found:
             for name, curve in curves(one.outline).items():
@@ -184,9 +200,7 @@ class _Comparison:
 
     async def _change(self, **changed: Any) -> None:
         self._view = self._view._replace(**changed)
-        ui.navigate.history.replace(
-            address(self._names, y=self._view.curve, part=self._view.part)
-        )
+        self._changed(self._view)
         await self._draw()
 
     async def _draw(self) -> None:

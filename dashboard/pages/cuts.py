@@ -120,6 +120,8 @@ class LineCuts:
             await self._go(event)
 
     async def _pin(self, event: GenericEventArguments) -> None:
+        if self._view is None:
+            return  # a click on a curve
         self._keep(pinned=not self._pinned)
         await self._go(event)
         self._share()

@@ -131,6 +131,12 @@ def layout(**more: Any) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "colorway": COLOURS,
+        # Told from both grounds; its own choice is by a paper that nobody sees.
+        "modebar": {
+            "bgcolor": "rgba(0,0,0,0)",
+            "color": "#768390",
+            "activecolor": COLOURS[0],
+        },
         "margin": {"l": 50, "r": 10, "t": 10, "b": 40},
         "uirevision": "kept",  # zoom stays while the plot grows
         **more,

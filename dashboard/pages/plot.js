@@ -96,7 +96,8 @@ function keyed(key, layout, isLine) {
       const [low, high] = layout[axis].range;
       const middle = (low + high) / 2;
       const half = ((high - low) / 2) * ZOOMS[key];
-      put(axis, middle - half, middle + half);
+      const seen = Math.abs(half) > 1e-9 * Math.abs(middle); // else both ends are the same
+      if (seen) put(axis, middle - half, middle + half);
     }
     return change;
   }
@@ -109,7 +110,7 @@ function keyed(key, layout, isLine) {
 }
 
 export default {
-  template: `<div class="plot" tabindex="0" aria-keyshortcuts="+ - 0 ArrowLeft
+  template: `<div class="plot" tabindex="0" aria-keyshortcuts="Plus - 0 ArrowLeft
     ArrowRight ArrowUp ArrowDown" @keydown.self="key"></div>`,
   props: { options: Object, curve: String },
   async mounted() {
@@ -155,6 +156,8 @@ export default {
       if (!this.Plotly) return; // `mounted` calls it
       const layout = this.options.layout;
       layout.font = { ...layout.font, color: ink(document.body) };
+      // Where a finger swipes over it, the page is to scroll: buttons zoom there.
+      if (matchMedia("(pointer: coarse)").matches) layout.dragmode = false;
       this.Plotly.react(this.$el, this.options.data, layout, this.options.config);
       if (!this.heard) this.hear();
       if (this.told) this.draw(); // a new figure is without its values

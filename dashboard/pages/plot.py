@@ -35,7 +35,7 @@ class Plot(Element, component="plot.js"):
         self, figure: dict[str, Any], *, curve: Curve | None = None, label: str
     ) -> None:
         super().__init__()
-        self._props["role"] = "img"
+        self._props["role"] = "group"  # an "img" has nothing in it that can be pressed
         self._props["aria-label"] = label
         self.show(figure, curve=curve)
         self._update_method = "update"

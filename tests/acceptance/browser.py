@@ -93,7 +93,7 @@ class Visitor:
         """Wait until so many plots are drawn and nothing is being read any more."""
         self.page.wait_for_function(
             """(least) => {
-              const all = document.querySelectorAll("div[role=img][aria-label]");
+              const all = document.querySelectorAll(".plot[aria-label]");
               const plots = [...all].filter((one) => one.checkVisibility());
               return plots.length >= least
                 && plots.every((one) => one._fullData?.length)

@@ -323,7 +323,7 @@ def test_a_set_up_whose_producer_is_gone_has_no_heartbeat(running, visit, live):
 def test_a_line_grows_while_one_looks(running, line, visit, live, where):
     path = "/" if where == "card" else dataset_path(line.tuid, "line")
     page = visit(running.url, path)
-    card_plot = card(page, "line").get_by_role("img").first
+    card_plot = card(page, "line").locator(".plot")
     plot = card_plot if where == "card" else page.get_by_test_id("plot")
     before = len(measured(shown(plot)[0]["y"]))
     shows(live, plot, lambda found: len(measured(found[0]["y"])) >= before + 3)
@@ -335,7 +335,7 @@ def test_a_line_grows_while_one_looks(running, line, visit, live, where):
 
 def test_a_heat_map_grows_and_another_value_can_be_chosen(running, visit, live):
     page = visit(running.url, "/")
-    plot = card(page, "grid").get_by_role("img").first
+    plot = card(page, "grid").locator(".plot")
 
     def count(found):
         return sum(len(measured(values)) for values in found[0]["z"] or ())
@@ -446,6 +446,16 @@ def test_a_line_is_drawn_with_names_and_units(running, visit):
         ".text === 'Phase (deg)'"
     )
     assert traces(plot)[0]["y"] == dataset["y1"].values.tolist()
+
+
+def test_a_finger_on_a_plot_scrolls_the_page(running, visit):
+    page = visit(running.url, dataset_path(LINE), **PHONE)
+    plot = page.get_by_test_id("plot")
+    shown(plot)
+    assert plot.evaluate("(plot) => plot._fullLayout.dragmode") is False
+    desk = visit(running.url, dataset_path(LINE)).get_by_test_id("plot")
+    shown(desk)
+    assert desk.evaluate("(plot) => plot._fullLayout.dragmode") == "zoom"
 
 
 def test_no_plot_can_be_sent_away(running, visit):
@@ -761,7 +771,7 @@ def test_curves_over_other_quantities_are_in_plots_beneath(running, visit, live)
     assert [trace["name"].split()[-1] for trace in traces(first)] == [LINE, TWO]
     assert titles(beneath) == ["Inner (V)", "Signal (V)"]
     assert [trace["name"].split()[-1] for trace in traces(beneath)] == [INNER]
-    assert page.get_by_role("img", name="Signal (V) over Inner (V)").is_visible()
+    assert page.get_by_role("group", name="Signal (V) over Inner (V)").is_visible()
     page.get_by_label(f"Leave {INNER} out").click()
     page.wait_for_url(lambda url: INNER not in url)
     live.wait_for(lambda: plots.count() == 1)

@@ -93,7 +93,7 @@ def see_one_grow(card, wait_for):
 
     def grows():
         tuid = re.search(r"\((\S+)\)", running(card))[1]
-        now = measured(traces(card.get_by_role("img").first))
+        now = measured(traces(card.locator(".plot")))
         first[tuid] = min(now, first.get(tuid, now))
         return now > first[tuid] and tuid
 

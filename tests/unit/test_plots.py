@@ -51,6 +51,11 @@ def grid():
     )
 
 
+def test_what_is_no_deviation_of_each_value_is_no_band(line):
+    one = line.assign(all_u=((), 0.1, {"standard_deviation_of": "y1"}))
+    assert curves(one)["y1"].uncertainty == ""
+
+
 def test_curves_are_what_can_be_drawn_and_know_their_uncertainty(line):
     found = curves(line)
     assert list(found) == ["y0", "y1"]

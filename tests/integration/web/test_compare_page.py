@@ -144,6 +144,20 @@ def test_curves_are_drawn_beside_what_others_ask_for(visit, both, monkeypatch):
     visit(look)
 
 
+def test_who_leaves_a_dataset_out_keeps_the_curve(visit, until, both):
+    line, other = both
+
+    async def look(user):
+        await user.open(f"/compare?d={line},{other}")
+        await user.should_see(kind=Plot, retries=100)
+        choose(user, "y1")
+        await until(lambda: drawn(user) == [other])
+        out = {link.props["href"] for link in user.find("✕").elements}
+        assert out == {f"/compare?d={one}&y=y1" for one in both}
+
+    visit(look)
+
+
 def test_a_dataset_that_went_meanwhile_is_told_and_the_other_is_drawn(
     visit, until, both, no_room, monkeypatch
 ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from urllib.parse import unquote
 
 import pytest
@@ -19,6 +20,7 @@ from workers.live.status import Status
 from workers.upload import Result, upload
 
 GRID = "20260302-015602-771-e40978"
+COMPLEX = "20260302-143804-757-20c944"
 THREE = "20260302-081703-764-ef6a37"
 EXTRA = "20260305-173616-011-3f951c"
 ANALYSIS = "20260305-152915-680-f439ed"
@@ -93,6 +95,17 @@ def test_cuts_are_moved_by_sliders_too_which_go_where_the_cursor_is(visit, becom
         await user.should_see("Cut at Freq (Hz) = 1")
 
     visit(look)
+
+
+def test_a_click_on_a_curve_cuts_nothing(visit, caplog):
+    async def look(user):
+        await user.open(f"/datasets/fridge/{COMPLEX}")
+        await user.should_see("Point 1", retries=100)
+        on_the_map(user, "pick", 1.0, 3.0)
+        await user.should_not_see("The cuts")
+
+    visit(look)
+    assert [r.message for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
 def test_a_slider_moves_through_each_dimension_beyond_two(visit, until):
