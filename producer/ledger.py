@@ -113,6 +113,8 @@ class Ledger:
             self._sorted = False
         if not record.sent:
             record.before = fingerprint
+        if record.answer and answer is None:  # somebody asked for another try
+            record.due = min(record.due, self._allowed(record, now))
         record.answer = fingerprint
         record.answered_live = answer is not None and answer.kind == "live"
         if record.place is not Place.FRESH or _same(record.seen, seen):

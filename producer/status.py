@@ -145,7 +145,14 @@ class Status:
         since = now - self._told_at
         if since < BEAT_AT_MOST:
             return
-        self.tell(**count(now, time.time())._asdict())
+        counts = count(now, time.time())
+        if counts.failed and not self._now.failed:
+            logger.warning(
+                "%s dataset(s) can't be stored: 'quantify-sync status' on the workers' "
+                "machine tells why",
+                counts.failed,
+            )
+        self.tell(**counts._asdict())
         if since < BEAT and not self.untold:
             return
         if since <= AGENT_SECONDS / 2 and not self._announcer.remembers_agent():

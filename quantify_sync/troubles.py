@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from quantify_sync.output import duration
 from shared.events import OF_VERSION
 from shared.models import Model
+from shared.settings import UNLISTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,14 +137,22 @@ def _of_datasets(now: Status) -> Iterator[Trouble]:
 
 
 def _of_refusals(refused: dict[str, int]) -> Iterator[Trouble]:
-    """Tell of messages that belong to no dataset: newer ones, and nonsense."""
+    """Tell of messages of no dataset or source that is known here, and of nonsense."""
     newer = {why: n for why, n in refused.items() if OF_VERSION in why}
-    others = {why: n for why, n in refused.items() if why not in newer}
+    unlisted = {why: n for why, n in refused.items() if UNLISTED in why}
+    known = newer.keys() | unlisted.keys()
+    others = {why: n for why, n in refused.items() if why not in known}
     if newer:
         yield _refused(
             newer,
             "upgrade the workers first, then the producers: "
             "pip install -U quantify-sync",
+        )
+    if unlisted:
+        yield _refused(
+            unlisted,
+            "list it in the quantify-sync.toml of the workers and restart them, then: "
+            "quantify-sync retry --failed",
         )
     if others:
         yield _refused(

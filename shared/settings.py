@@ -41,6 +41,8 @@ CONFIG_VARIABLE = "QUANTIFY_SYNC_CONFIG"
 DATA_DIR_VARIABLE = "QUANTIFY_SYNC_DATA_DIR"
 DEFAULT_BROKER = "redis://localhost:6379/0"
 MAX_PORT = 65_535
+UNLISTED = "is not in this machine's configuration"
+"""Said of a source that is announced here and not listed here."""
 SLOWEST = 1000
 """Bytes a second: who writes less forgot the unit."""
 STORE_SCHEMES = frozenset(
@@ -292,7 +294,7 @@ class Settings(BaseSettings):
             if source.name == name:
                 return source
         raise UnknownSourceError(
-            f"Source {name!r} is not in this machine's configuration: add it with "
+            f"Source {name!r} {UNLISTED}: add it with "
             "'quantify-sync sources add', or stop the producer that announces it. "
             "Workers read it at their start only: restart them then."
         )

@@ -16,6 +16,7 @@ from shared.errors import (
     PermanentError,
     QuantifySyncError,
     TransientError,
+    UnknownSourceError,
 )
 from shared.logs import about
 from shared.sources import SOURCE_NAME
@@ -157,7 +158,8 @@ def _answering(message: Any) -> Iterator[Workplace]:
         except PermanentError as error:
             logger.error("%s", error)  # noqa: TRY400 - the message says it all
             _count(place, message, error)
-            _refuse(place, message, str(error))
+            unlisted = isinstance(error, UnknownSourceError)
+            _refuse(place, message, str(error), unlisted=unlisted)
         except OSError as error:
             logger.warning("A drive or the network failed (%s); tried again", error)
             _count(place, message, error)
@@ -179,8 +181,13 @@ def _clear_queued(place: Workplace, message: Any) -> None:
         marks.clear_queued(place.redis, source, [seen.tuid for _, seen in named])
 
 
-def _refuse(place: Workplace, message: Any, error: str) -> None:
-    """Answer `failed` for each dataset that a message names, else count it."""
+def _refuse(
+    place: Workplace, message: Any, error: str, *, unlisted: bool = False
+) -> None:
+    """Answer `failed` for each dataset that a message names, else count it.
+
+    Of a source that is not listed here `status` reads no answers: it is counted, too.
+    """
     error = without_password(error)  # of a library, it may name an address
     named = list(_named(message))
     for source, seen in named:
@@ -192,7 +199,7 @@ def _refuse(place: Workplace, message: Any, error: str) -> None:
             worker=installed_version(),
             error=error,
         )
-    if not named:
+    if unlisted or not named:
         refusals.count(place.redis, error)
 
 

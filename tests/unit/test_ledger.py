@@ -487,6 +487,16 @@ def test_a_run_stored_while_it_runs_needs_nothing_until_it_settles():
     assert ledger.counts(120.0, WALL).unanswered == 1
 
 
+def test_what_was_refused_is_tried_again_at_once_though_it_was_just_written():
+    ledger = Ledger(TIMINGS)
+    written(ledger, A, 0.0)
+    send(ledger, 0.0)
+    ledger.answered(A, Answer("failed", seen(A).fingerprint), 1.0)
+    assert send(ledger, 31.0) == []
+    found(ledger, seen(A), 32.0)  # `retry` took the answer back
+    assert send(ledger, 33.0) == [(A, "write")]
+
+
 def test_an_end_that_could_not_be_stored_is_announced_again():
     """A settled run was stored as one that is followed; then its end was lost."""
     ledger = Ledger(TIMINGS)
@@ -497,9 +507,9 @@ def test_an_end_that_could_not_be_stored_is_announced_again():
     assert send(ledger, 120.0) == [(A, "settled")]
     assert ledger.asked() == [A]
     ledger.answered(A, Answer("live", seen(A).fingerprint), 121.0)
-    assert send(ledger, 149.0) == []
-    assert send(ledger, 150.0) == [(A, "settled")]
-    ledger.answered(A, synced(seen(A)), 151.0)
+    assert send(ledger, 179.0) == []
+    assert send(ledger, 180.0) == [(A, "settled")]
+    ledger.answered(A, synced(seen(A)), 181.0)
     assert send(ledger, 1000.0) == []
     assert len(ledger) == 0
 

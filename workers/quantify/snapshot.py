@@ -17,7 +17,6 @@ import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from shared.errors import (
@@ -31,6 +30,7 @@ from workers.quantify.superblock import SUPERBLOCK_BYTES, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 IN_MEMORY_BYTES = 256 * 2**20
 """Larger copies go to a temporary file: a worker pool must not eat the memory."""
@@ -80,8 +80,6 @@ class Snapshot:
         True if the copy is an HDF5 file that passes `is_whole`.
     changing
         True if the original changed while it was read.
-    path
-        The temporary file that holds the copy; None if it is in memory.
     """
 
     data: IO[bytes]
@@ -90,7 +88,6 @@ class Snapshot:
     sha256: str
     whole: bool
     changing: bool
-    path: Path | None
 
     def open(self) -> IO[bytes]:
         """Return the copy, rewound to its start. Leave it open."""
@@ -107,7 +104,6 @@ def snapshot_of(content: bytes | bytearray, *, mtime_ns: int) -> Snapshot:
         sha256=hashlib.sha256(content).hexdigest(),
         whole=is_whole(bytes(content[:SUPERBLOCK_BYTES]), len(content)),
         changing=False,
-        path=None,
     )
 
 
@@ -235,7 +231,6 @@ def _copied(path: Path, *, only_whole: bool) -> Iterator[Snapshot]:
             whole=whole,
             changing=(before.st_size, before.st_mtime_ns, head, wanted)
             != (after.st_size, after.st_mtime_ns, head_after, copied),
-            path=None if isinstance(sink, io.BytesIO) else Path(sink.name),
         )
 
 
@@ -268,17 +263,17 @@ def _irregular(path: Path) -> PermanentError:
 
 
 def _sink(size: int) -> IO[bytes]:
-    """Make room for a copy: memory, or a temporary file deleted when closed."""
+    """Make room for a copy: memory, or a temporary file.
+
+    That has no name, or goes with its handle: of a worker that is killed nothing stays.
+    """
     if size <= IN_MEMORY_BYTES:
         return io.BytesIO()
     try:
-        file: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed by the caller)
-            prefix="quantify-sync-"
-        )
+        return tempfile.TemporaryFile()
     except OSError as error:
         # Not to be taken for an error of the original.
         raise _no_room(error) from error
-    return file
 
 
 def _copy(original: IO[bytes], sink: IO[bytes], *, wanted: int) -> str:

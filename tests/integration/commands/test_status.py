@@ -14,6 +14,7 @@ from shared import answers, listings, marks, presence, queues, refusals, request
 from shared.catalogue import queries
 from shared.catalogue.models import Dataset
 from shared.catalogue.records import State
+from shared.errors import UnknownSourceError
 from shared.fingerprint import Entry, Listing
 from shared.presence import Agent, Progress
 from shared.version import installed_version
@@ -181,7 +182,13 @@ def test_refused_messages_are_counted(stored, run):
     for number in range(20):
         refusals.count(stored.redis, f"nonsense {number}")
     told = json.loads(run("status", "--json", code=1))
-    new, wrong = (t for t in told["troubles"] if "were refused" in t["what"])
+    with pytest.raises(UnknownSourceError) as unlisted:
+        stored.settings.source("fridge_9")
+    refusals.count(stored.redis, str(unlisted.value))
+    told = json.loads(run("status", "--json", code=1))
+    new, other, wrong = (t for t in told["troubles"] if "were refused" in t["what"])
+    assert "'fridge_9'" in other["what"]
+    assert "restart" in other["remedy"]
     assert "upgrade" in new["remedy"]
     assert wrong["what"].startswith("20 message(s) were refused")
     assert "who sends them" in wrong["remedy"]
