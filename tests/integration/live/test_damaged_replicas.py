@@ -185,7 +185,7 @@ def test_what_runs_and_watch_leave_it_out(runs, settings):
 def test_wherever_it_is_cut_off_it_is_told_in_words(begin):
     run, outcomes = begin(FIRST), set()
     content = run.path.read_bytes()
-    for length in range(0, len(content), 97):
+    for length in range(0, len(content), 997):
         run.damage(lambda content, length=length: content[:length])
         try:
             with LiveRun(run.folder) as opened:
