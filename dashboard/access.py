@@ -27,7 +27,7 @@ from dashboard.problems import problem
 from dashboard.stay import NOT_LET_IN, Stay
 from quantify_sync.noting import user_name
 from shared.errors import QuantifySyncError
-from shared.webaccess import LOOPBACK_NAMES, is_loopback
+from shared.webaccess import LOOPBACK_NAMES, TLS_HINT, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +60,10 @@ _POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_DROPPED = (
+    "The token is right, but over http the browser forgets at once who is logged in. "
+    f"Who runs the server: {TLS_HINT}."
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -265,6 +269,9 @@ class Guard:
             if wait := owner.headers.get("retry-after"):
                 page.headers["Retry-After"] = wait
             return page
+        secure = self._is_secure(request)
+        if secure and urlsplit(request.headers.get("origin", "")).scheme == "http":
+            return HTMLResponse(refusal_page("Not logged in", _DROPPED), 403)
         # Not a redirect: a browser that comes from another site's link would follow
         # it without the strict cookie.
         page = HTMLResponse(logged_in_page(then))
@@ -274,7 +281,7 @@ class Guard:
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
-            secure=self._is_secure(request),
+            secure=secure,
         )
         return page
 

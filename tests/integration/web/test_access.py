@@ -185,6 +185,30 @@ def test_the_cookie_needs_no_tls_on_loopback_or_where_told_so(ask_at, token):
             assert "secure" not in answer.headers["set-cookie"].lower()
 
 
+def test_a_login_that_the_browser_would_drop_is_told(ask_at, token):
+    """A browser keeps no secure cookie over http, so the form would come for ever."""
+    data = {"token": token}
+    with ask_at() as client:
+        http, https = (
+            {"Origin": f"{scheme}://lab.example:8080"} for scheme in ("http", "https")
+        )
+        dropped = client.post("/login", data=data, headers=http)
+        assert dropped.status_code == 403
+        assert "set-cookie" not in dropped.headers
+        for word in ("token is right", "certificate", "private_key", "plain_http"):
+            assert word in dropped.text
+        wrong = client.post("/login", data={"token": "no"}, headers=http)
+        assert "token is right" not in wrong.text
+        # A proxy before it does TLS.
+        kept = client.post("/login", data=data, headers=https)
+        assert "; secure" in kept.headers["set-cookie"].lower()
+    for name, web in (("localhost", {}), ("lab.example", {"plain_http": True})):
+        with ask_at(name=name, **web) as client:
+            headers = {"Origin": f"http://{name}:8080"}
+            kept = client.post("/login", data=data, headers=headers)
+            assert (kept.status_code, "set-cookie" in kept.headers) == (200, True)
+
+
 def test_logging_out_forgets_the_cookie(ask_at, token):
     with ask_at(plain_http=True) as client:
         client.get("/login", params={"token": token})
