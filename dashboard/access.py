@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict, deque
+from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -23,9 +24,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from dashboard.login import logged_in_page, login_page, refusal_page
 from dashboard.problems import problem
+from dashboard.stay import NOT_LET_IN, Stay
 from quantify_sync.noting import user_name
 from shared.errors import QuantifySyncError
-from shared.webaccess import LOOPBACK_NAMES, is_loopback
+from shared.webaccess import LOOPBACK_NAMES, TLS_HINT, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +60,10 @@ _POLICY = (
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_DROPPED = (
+    "The token is right, but over http the browser forgets at once who is logged in. "
+    f"Who runs the server: {TLS_HINT}."
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -100,7 +106,8 @@ class Guard:
     """Lets in who may come, tells the application who it is.
 
     `request.state.user` is the name, for what is written in it, `request.state.session`
-    whether it came in by a session, which it may end.
+    whether it came in by a session, which it may end. `request.state.token` is what let
+    it in, if any: a websocket or a stream of events ends when it is taken back.
 
     Parameters
     ----------
@@ -127,9 +134,10 @@ class Guard:
             return
         answer = await self._answer(scope, receive)
         if answer is None:
-            await self._app(scope, receive, _with_headers(scope, send))
+            stay = Stay(self._app, partial(self._may_stay, scope["state"]["token"]))
+            await stay(scope, receive, _with_headers(scope, send))
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
+            await send({"type": "websocket.close", "code": NOT_LET_IN})
         else:
             await answer(scope, receive, _with_headers(scope, send))
 
@@ -160,13 +168,13 @@ class Guard:
         if scope["type"] == "http" and scope["path"] == "/logout":
             return self._logout(scope)
         if owner := self._session(asked.cookies.get(COOKIE, "")):
-            return _let_in(scope, owner.name, session=True)
+            return _let_in(scope, owner.name, owner, session=True)
         scheme, _, token = asked.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             tried = self._try(scope, token.strip())
             if isinstance(tried, Response):
                 return tried
-            return _let_in(scope, tried.name)
+            return _let_in(scope, tried.name, tried)
         return _come_in(scope, asked.headers)
 
     def _complaint(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
@@ -212,6 +220,13 @@ class Guard:
                 return token
         return None
 
+    def _may_stay(self, token: Token | None) -> bool:
+        """Whether who came in by a token, or without one, is still let in."""
+        try:
+            return token is None or token in self._tokens.list()
+        except QuantifySyncError:  # their file is damaged: nobody is let in
+            return False
+
     def _try(self, scope: Scope, token: str) -> Token | Response:
         # First the token: behind one address there may be an office, and nobody in it
         # waits for what others tried. Nobody guesses 256 bits.
@@ -254,6 +269,9 @@ class Guard:
             if wait := owner.headers.get("retry-after"):
                 page.headers["Retry-After"] = wait
             return page
+        secure = self._is_secure(request)
+        if secure and urlsplit(request.headers.get("origin", "")).scheme == "http":
+            return HTMLResponse(refusal_page("Not logged in", _DROPPED), 403)
         # Not a redirect: a browser that comes from another site's link would follow
         # it without the strict cookie.
         page = HTMLResponse(logged_in_page(then))
@@ -263,7 +281,7 @@ class Guard:
             max_age=SESSION_SECONDS,
             httponly=True,
             samesite="strict",
-            secure=self._is_secure(request),
+            secure=secure,
         )
         return page
 
@@ -301,9 +319,12 @@ class _Failures:
         return max(0, int(left) + 1) if left > 0 else 0
 
 
-def _let_in(scope: Scope, name: str, *, session: bool = False) -> Response | None:
+def _let_in(
+    scope: Scope, name: str, token: Token | None = None, *, session: bool = False
+) -> Response | None:
     """Tell the application who it is; there is no answer of the guard's own."""
-    scope.setdefault("state", {}).update(user=name, session=session)
+    state = scope.setdefault("state", {})
+    state.update(user=name, token=token, session=session)
     return None
 
 

@@ -19,7 +19,7 @@ from dashboard.encode import encode_picture
 from quantify_sync.live import LiveRun, live_folders
 from quantify_sync.watching import picture, run_name
 from shared.catalogue.records import State
-from shared.errors import FileBusyError, NotFoundError
+from shared.errors import FileBusyError, NotFoundError, QuantifySyncError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -181,6 +181,7 @@ class Hub:
         self._wanted = threading.Event()  # somebody looks
         self._closed = False
         self._thread: threading.Thread | None = None
+        self._troubles: dict[Key, str] = {}  # that were told, of what can't be read
 
     def __enter__(self) -> Self:
         return self
@@ -276,6 +277,7 @@ class Hub:
                 self._look()
             except Exception:
                 logger.exception("The running measurements could not be read")
+                time.sleep(FIND)
             time.sleep(LOOK)
         for key in tuple(self._watched):
             self._forget(key)
@@ -285,22 +287,40 @@ class Hub:
         for folder in live_folders(self._settings):
             key = folder.path.parent.name, folder.path.name
             if key not in self._watched:
-                try:
+                with self._skipping(key):
                     self._watched[key] = _Watched(LiveRun(folder))
-                except NotFoundError:
-                    continue  # not begun yet, or just removed
             there.add(key)
         for key in self._watched.keys() - there:
-            with suppress(NotFoundError):
+            with self._skipping(key):
                 self._look_at(key)  # its last state
-            self._forget(key)
+            if key in self._watched:
+                self._forget(key)
+        for key in self._troubles.keys() - there:
+            del self._troubles[key]
 
     def _look(self) -> None:
         for key in tuple(self._watched):
-            try:
+            with self._skipping(key):
                 self._look_at(key)
-            except NotFoundError:
+
+    @contextmanager
+    def _skipping(self, key: Key) -> Iterator[None]:
+        """Leave a run out that can't be read, until it is found again.
+
+        Its trouble is told once: each `FIND` comes upon it anew.
+        """
+        try:
+            yield
+        except Exception as error:
+            if key in self._watched:
                 self._forget(key)
+            if isinstance(error, NotFoundError):
+                return  # not begun yet, or just removed
+            if self._troubles.get(key) != (told := str(error)):
+                self._troubles[key] = told
+                known = isinstance(error, QuantifySyncError)
+                message = "%s of %s is not shown: %s"
+                logger.warning(message, *key[::-1], told, exc_info=not known)
 
     def _look_at(self, key: Key) -> None:
         watched = self._watched[key]
@@ -319,6 +339,7 @@ class Hub:
         for listener in listeners:
             if mine := frozenset(wanted) & listener.wanted:
                 listener.tell(mine)
+        self._troubles.pop(key, None)
 
     def _encode(self, curve: Curve, watched: _Watched) -> bytes | None:
         state, revision = watched.state, watched.revision

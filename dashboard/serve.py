@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from dashboard.app import make_app
-from quantify_sync.page import refuse_unguarded
+from quantify_sync.page import caution, refuse_unguarded
 from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def serve(
         scheme = "https" if web.certificate else "http"
         shown = f"[{host}]" if ":" in host else host
         tell(f"{scheme}://{shown}:{listening.getsockname()[1]}")
+        if told := caution(settings, host):
+            tell(told)
 
         def end(_number: int, _frame: FrameType | None) -> None:
             server.should_exit = True

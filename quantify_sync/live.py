@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from operator import itemgetter
 from typing import TYPE_CHECKING, Self
 
 from shared.catalogue.records import State
-from shared.errors import FileBusyError, NotFoundError
+from shared.errors import DamagedFileError, FileBusyError, NotFoundError
 from shared.settings import load_settings
 from workers.live.folder import RunFolder, run_folders
 from workers.live.reading import open_replica
@@ -29,11 +30,16 @@ of a write is replaced within 15 s."""
 TRY = 0.5
 """Seconds until the pointer is looked at again while a replica can't be read."""
 
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError)
+"""What reading a replica fails with that is empty or cut off, as a full disk or a power
+cut leave it: wherever HDF5 comes upon what is not there."""
+
 
 class LiveRun:
     """A running measurement; `open_live` makes it.
 
-    It goes on with the next replica when another worker has taken the run over.
+    It goes on with the next replica when another worker has taken the run over. All
+    that reads raises `DamagedFileError` where a replica is not whole.
 
     Attributes
     ----------
@@ -74,7 +80,9 @@ class LiveRun:
     @property
     def status(self) -> Status:
         """How the run stands: state and end, points and rate, time of the last one."""
-        return self._replica().status()
+        replica = self._replica()
+        with self._whole():
+            return replica.status()
 
     @property
     def dataset(self) -> xr.Dataset:
@@ -105,7 +113,7 @@ class LiveRun:
         deadline = time.monotonic() + patience
         while True:
             try:
-                return self._replica().read(patience=min(TRY, patience))
+                return self._read(min(TRY, patience))
             except FileBusyError:
                 if time.monotonic() > deadline:
                     raise
@@ -142,7 +150,7 @@ class LiveRun:
             if (self._name, status.updates) != told:
                 # Where it is written all the time, or another file follows: later.
                 with suppress(FileBusyError):
-                    state = self._replica().read(patience=TRY)
+                    state = self._read(TRY)
             if state is not None:
                 status = state.status
                 told, since = (self._name, status.updates), time.monotonic()
@@ -161,6 +169,11 @@ class LiveRun:
         self._opened.close()
         self._reader, self._name = None, ""
 
+    def _read(self, patience: float) -> LiveState:
+        replica = self._replica()
+        with self._whole():
+            return replica.read(patience=patience)
+
     def _replica(self) -> ReplicaReader:
         """Open the replica that is the current one now."""
         for _ in range(2):  # it may be swapped between the two steps
@@ -170,16 +183,28 @@ class LiveRun:
             if self._reader is not None and current.name == self._name:
                 return self._reader
             self.close()
-            try:
-                self._reader = self._opened.enter_context(open_replica(current))
-            except FileNotFoundError:
-                continue
+            with self._whole():
+                try:
+                    self._reader = self._opened.enter_context(open_replica(current))
+                except FileNotFoundError:
+                    continue
             self._name = current.name
             return self._reader
         raise NotFoundError(
             f"The replica of {self.tuid} is not there any more: quantify_sync."
             f"open_dataset({self.tuid!r}) opens the stored dataset."
         )
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Tell in words that a replica is not whole."""
+        try:
+            yield
+        except _DAMAGE as error:
+            raise DamagedFileError(
+                f"The replica of {self.tuid} can't be read ({error}). If it does not "
+                f"run any more, remove {self.folder.path}."
+            ) from error
 
 
 def open_live(
@@ -212,17 +237,25 @@ def open_live(
     ------
     NotFoundError
         No such run is followed here or there; the message says what to do.
+    DamagedFileError
+        The only one's replica can't be read.
     PageUnavailableError, ConfigurationError
         The page that `live_url` names does not answer, or lets nobody in.
     """
     settings = settings or load_settings()
     with ExitStack() as others:
-        found: list[LiveRun] = []
+        found: list[tuple[float, RunFolder]] = []
+        damage: DamagedFileError | None = None
         for folder in live_folders(settings, tuid=tuid):
             if source in (None, folder.path.parent.name):
-                with suppress(NotFoundError):  # not begun yet, or just removed
-                    found.append(others.enter_context(LiveRun(folder)))
-        found = [run for run in found if set_up in (None, run.set_up)]
+                try:
+                    run = others.enter_context(LiveRun(folder))
+                    if set_up in (None, run.set_up):
+                        found.append((run.status.updated, folder))
+                except NotFoundError:
+                    continue  # not begun yet, or just removed
+                except DamagedFileError as error:
+                    damage = error  # told if there is no other
         if not found and settings.live_url:
             from quantify_sync.remote import open_remote  # noqa: PLC0415 - it imports this
 
@@ -230,8 +263,9 @@ def open_live(
             if there is not None:
                 return there
         if not found:
-            raise NotFoundError(missing(settings, tuid, set_up or source))
-        return LiveRun(max(found, key=lambda run: run.status.updated).folder)
+            raise damage or NotFoundError(missing(settings, tuid, set_up or source))
+        _, newest = max(found, key=itemgetter(0))
+        return LiveRun(newest)
 
 
 def live_folders(settings: Settings, *, tuid: str | None = None) -> Iterator[RunFolder]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from quantify_sync.webtokens import Tokens
 from shared.errors import ConfigurationError
-from shared.webaccess import is_loopback
+from shared.webaccess import TLS_HINT, is_loopback
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -33,11 +33,14 @@ class PagePlan(NamedTuple):
         Where.
     told
         Its address for people, and why the port is another than they may expect.
+    caution
+        As of `caution`.
     """
 
     host: str
     port: int
     told: str
+    caution: str = ""
 
 
 def is_installed() -> bool:
@@ -71,12 +74,14 @@ def plan_page(settings: Settings, *, port: int | None = None) -> PagePlan:
             f"There is no page: port {wanted} of {web.host} is another program's. "
             "Choose one with --web-port, or leave the page out with --no-web."
         )
-    host = socket.gethostname() if web.host in EVERYWHERE else web.host
+    host = web.host
+    if host in EVERYWHERE:  # a name by which one may ask for it
+        host = next(iter(web.allowed_hosts), socket.gethostname())
     host = f"[{host}]" if ":" in host else host
     told = f"{'https' if web.certificate else 'http'}://{host}:{found}"
     if found != wanted:
         told += f" (port {wanted} is another program's)"
-    return PagePlan(web.host, found, told)
+    return PagePlan(web.host, found, told, caution(settings, web.host))
 
 
 def is_served(plan: PagePlan) -> bool:
@@ -105,6 +110,19 @@ def refuse_unguarded(settings: Settings, host: str) -> None:
             "`proxy_user_header` in the configuration's [web] table, where a proxy "
             "logs people in. Or listen on 127.0.0.1 only."
         )
+
+
+def caution(settings: Settings, host: str) -> str:
+    """Tell that nobody could log in at `host` without TLS before it; empty if one can.
+
+    A browser drops what keeps it logged in over http. Where a proxy logs people in,
+    there is one, and it may do TLS.
+    """
+    web = settings.web
+    fit = web.certificate or web.plain_http or web.proxy_user_header
+    if fit or is_loopback(host) or not Tokens(settings).list():
+        return ""
+    return f"Over http, browsers forget at once who is logged in: {TLS_HINT}."
 
 
 def is_free(host: str, port: int) -> bool:

@@ -6,7 +6,7 @@ import json
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -35,6 +35,7 @@ LATE = 20.0
 AGAIN = 0.5
 """Seconds until a page that did not answer is asked again."""
 
+_LET_THROUGH = "have the proxy let /api/v1 through for Bearer tokens"
 _RUNS = TypeAdapter(list[Running])
 
 
@@ -78,14 +79,14 @@ class Page:
         Returns
         -------
         status, content
-            `status` is below 400.
+            `status` is below 300.
 
         Raises
         ------
         NotFoundError
             There is no such thing.
         ConfigurationError
-            No token, or a wrong one.
+            No token, or a wrong one; or another address, or a login page before it.
         PageUnavailableError
             It does not answer.
         """
@@ -107,6 +108,7 @@ class Page:
 
     def _read(self, answer: HTTPResponse) -> tuple[int, bytes]:
         content = answer.read()
+        self._refuse_others(answer)
         if answer.status < 400:  # noqa: PLR2004 - HTTP's errors begin there
             return answer.status, content
         try:
@@ -123,6 +125,24 @@ class Page:
             case 404:
                 raise NotFoundError(told)
         raise PageUnavailableError(f"The page at {self.url} says: {told}")
+
+    def _refuse_others(self, answer: HTTPResponse) -> None:
+        """Refuse what the API never answers: a proxy before it did."""
+        if answer.status >= 400:  # noqa: PLR2004 - as above
+            return
+        if answer.status >= 300:  # noqa: PLR2004 - HTTP's redirections
+            # What follows the question mark may be nobody else's business.
+            there = urljoin(self.url, answer.getheader("Location", ""))
+            there = there.partition("?")[0]
+            address, api, _ = there.partition("/api/v1/")
+            login = f"if that is a login page, {_LET_THROUGH}"
+            advice = f'set live_url to "{address}"' if api else login
+            raise ConfigurationError(f"{self.url} leads on to {there}: {advice}.")
+        if answer.getheader("Content-Type", "").startswith("text/html"):
+            raise ConfigurationError(
+                f"A login page answers at {self.url}, or another that is not "
+                f"quantify-sync's: {_LET_THROUGH}."
+            )
 
 
 class RemoteRun(LiveRun):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from quantify_sync.live import LiveRun, live_folders
 from shared.catalogue.records import Ended, State
-from shared.errors import FileBusyError, NotFoundError
+from shared.errors import DamagedFileError, FileBusyError, NotFoundError
 from shared.models import Model
 from shared.presence import read_progress
 from shared.tuid import parse_container
@@ -72,8 +72,9 @@ def running(place: Place, *, tuid: str | None = None) -> list[Running]:
 def _here(place: Place, tuid: str | None) -> list[Running]:
     found = []
     for folder in live_folders(place.settings, tuid=tuid):
-        # Not begun yet, just removed, or not to be read just now.
-        with suppress(NotFoundError, FileBusyError), LiveRun(folder) as run:
+        # Not begun yet, just removed, or not to be read, just now or at all.
+        unread = suppress(NotFoundError, FileBusyError, DamagedFileError)
+        with unread, LiveRun(folder) as run:
             status = run.status
             named = parse_container(run.container.rpartition("/")[2])
             goes_on = status.state is State.LIVE and status.rate > 0

@@ -198,6 +198,8 @@ class _Loop:
         self._tell_entries()
         if self._page and is_served(self._page):
             self._screen.welcome(self._page.told)
+            if self._page.caution:
+                self._screen.complain(self._page.caution)
             self._page = None
         sources = self._stack.settings.sources
         try:

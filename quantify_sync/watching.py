@@ -12,7 +12,12 @@ import numpy as np
 from quantify_sync.live import LiveRun, live_folders
 from shared import pauses
 from shared.catalogue.records import State
-from shared.errors import FileBusyError, NotFoundError, PageUnavailableError
+from shared.errors import (
+    DamagedFileError,
+    FileBusyError,
+    NotFoundError,
+    PageUnavailableError,
+)
 from shared.presence import read_progress
 from shared.tuid import parse_container
 
@@ -127,7 +132,7 @@ class Watch:
                 shown.append(self._show(run))
             except (FileBusyError, PageUnavailableError):
                 continue  # it is shown again at the next look
-            except NotFoundError:
+            except (NotFoundError, DamagedFileError):
                 ended.add(key)
         for key in ended:
             self._forget(key)
@@ -155,8 +160,8 @@ class Watch:
             if key not in self._runs:
                 try:
                     run = LiveRun(folder)
-                except NotFoundError:
-                    continue  # not begun yet, or just removed
+                except (NotFoundError, DamagedFileError):
+                    continue  # not begun yet, just removed, or not whole
                 if self._set_up not in (None, run.set_up):
                     run.close()
                     continue

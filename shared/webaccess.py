@@ -12,6 +12,12 @@ from shared.sources import Directory
 
 DEFAULT_PORT = 8080
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+TLS_HINT = (
+    "set `certificate` and `private_key` in the configuration's [web] table, or put a "
+    "proxy with TLS before the page; or set `plain_http = true` there, where nobody "
+    "hears the network who must not"
+)
+"""How people can stay logged in where browsers come from other machines."""
 _HEADER = r"^[A-Za-z0-9-]*$"
 
 

@@ -31,6 +31,15 @@ _SWITCH_MODE = f"""() => {{
   document.cookie = "{MODE}=" + (dark ? "dark" : "light") + kept;
   emit(dark);
 }}"""
+_LEAVE = """<script>
+setInterval(async () => {
+  if (window.socket?.connected !== false) return;
+  const answer = await fetch(location.href, { method: "HEAD" }).catch(() => null);
+  if (answer?.status === 401) location.reload();
+}, 2000);
+</script>"""
+"""Asks for a token where the connection was lost because it was taken back: NiceGUI
+would try to connect for ever."""
 _STYLE = Path(__file__).with_name("frame.css").read_text("utf-8")
 
 COLOURS = (
@@ -61,6 +70,8 @@ def frame(title: str, *, plots: bool = False) -> Iterator[None]:
     ui.page_title(f"{title} · quantify-sync")
     ui.add_head_html(f"<style>{_STYLE}</style>")
     ui.add_body_html('<a class="skip" href="#content">Go to the content</a>')
+    if ui.context.client.request.state.session:
+        ui.add_body_html(_LEAVE)
     if plots:
         read_early()
     dark = ui.dark_mode(value=_chosen_mode())

@@ -855,6 +855,19 @@ def test_nobody_sees_anything_without_a_token(empty, visit):
     page.get_by_role("heading", name="Log in").wait_for()
 
 
+def test_an_open_page_ends_with_its_token(empty, visit):
+    visit.expected = ("status of 401", "WebSocket connection", "403")
+    program = ("-m", "quantify_sync", "web", "token")
+    told = command(empty, *program, "add", "grace")
+    page = visit(empty.url, "/datasets")
+    log_in(page, re.search(r"\bqs_\S+", told)[0])
+    page.get_by_role("button", name="Log out").wait_for()
+    page.wait_for_function("() => window.socket?.connected")
+    command(empty, *program, "remove", "grace")
+    # Nobody touches it: the page itself says now and then that it is there.
+    page.get_by_role("heading", name="Log in").wait_for()
+
+
 @pytest.mark.parametrize("name", TAUGHT)
 def test_what_is_empty_teaches(empty, visit, name):
     visit.expected = ("status of 401",)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ PATIENCE = 5.0
 """Seconds to wait for a moment without a write. A write takes a few milliseconds, and
 there are at most ten a second."""
 PAUSE = 0.001
+GROWING = 0.05
+"""Seconds for which a file may be shorter than it says: it is being extended."""
+SUPERBLOCK, END_OF_FILE = 48, slice(28, 36)
+"""Its length, and where in it the file's length is: HDF5's format, version 3."""
 
 _OWN = frozenset({DIMS, ROLE, JSON, HEADER})
 
@@ -153,18 +158,40 @@ def open_replica(path: Path) -> Iterator[ReplicaReader]:
     ----------
     path
         A file `replica-<n>.hdf5`.
+
+    Raises
+    ------
+    OSError
+        It can't be read, or is cut off.
     """
-    with (
-        path.open("rb", buffering=0) as raw,
-        h5py.File(path, "r", swmr=True, locking=False, rdcc_nbytes=0) as file,
-    ):
-        yield ReplicaReader(file, raw)
+    with path.open("rb", buffering=0) as raw:
+        _refuse_cut_off(raw)
+        with h5py.File(path, "r", swmr=True, locking=False, rdcc_nbytes=0) as file:
+            yield ReplicaReader(file, raw)
 
 
 def read_replica(path: Path, *, patience: float = PATIENCE) -> LiveState:
     """Read one state of a replica; parameters and errors as of `ReplicaReader.read`."""
     with open_replica(path) as replica:
         return replica.read(patience=patience)
+
+
+def _refuse_cut_off(raw: FileIO) -> None:
+    """Refuse a file that ends before its superblock says.
+
+    HDF5 does not look at it in SWMR mode: it would read what is not there again and
+    again, for minutes, and keep all other threads from reading.
+    """
+    deadline = time.monotonic() + GROWING
+    while True:
+        raw.seek(0)
+        superblock = raw.read(SUPERBLOCK)
+        end = int.from_bytes(superblock[END_OF_FILE], "little")
+        if len(superblock) == SUPERBLOCK and end <= os.fstat(raw.fileno()).st_size:
+            return
+        if time.monotonic() > deadline:
+            raise OSError("it is cut off")
+        time.sleep(PAUSE)
 
 
 def _attributes(thing: h5py.File | h5py.Dataset) -> tuple[dict[str, Any], Any]:

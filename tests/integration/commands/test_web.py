@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+from dashboard import serve as serving
 from quantify_sync import page
 from quantify_sync.page import PagePlan, is_served, plan_page
 from quantify_sync.webtokens import Tokens
@@ -63,9 +64,47 @@ def test_up_takes_the_next_port_and_says_so(settings, taken):
 
 def test_a_page_for_the_network_is_told_by_the_machine_s_name(settings, free_port):
     Tokens(settings).add("ada")
-    web = Web(host="0.0.0.0", port=free_port)
+    port = free_port()
+    web = Web(host="0.0.0.0", port=port)
     plan = plan_page(settings.model_copy(update={"web": web}))
-    assert plan.told == f"http://{socket.gethostname()}:{free_port}"
+    assert plan.told == f"http://{socket.gethostname()}:{port}"
+
+
+def test_it_is_told_by_a_name_that_one_may_ask_for(settings, free_port):
+    Tokens(settings).add("ada")
+    port = free_port()
+    web = Web(host="0.0.0.0", port=port, allowed_hosts=["lab.example"])
+    plan = plan_page(settings.model_copy(update={"web": web}))
+    assert plan.told == f"http://lab.example:{port}"
+
+
+@pytest.mark.parametrize(
+    ("web", "told"),
+    [
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "0.0.0.0", "plain_http": True}, False),
+        ({"host": "0.0.0.0", "certificate": "/a.pem", "private_key": "/a.key"}, False),
+        ({"host": "0.0.0.0", "proxy_user_header": "X-User"}, False),
+        ({"host": "127.0.0.1"}, False),
+    ],
+)
+def test_that_nobody_stays_logged_in_is_told(settings, free_port, web, told):
+    mine = settings.model_copy(update={"web": Web(port=free_port(), **web)})
+    Tokens(settings).add("ada")
+    assert ("plain_http" in plan_page(mine).caution) == told
+
+
+def test_web_tells_it_after_its_address(settings, monkeypatch):
+    Tokens(settings).add("ada")
+    monkeypatch.setattr(serving, "make_app", lambda *_, **__: None)
+    monkeypatch.setattr(serving.uvicorn.Config, "load", lambda _: None)
+    monkeypatch.setattr(serving.uvicorn.Server, "run", lambda *_, **__: None)
+    monkeypatch.setattr(serving.signal, "signal", lambda *_: None)
+    for host, lines in (("0.0.0.0", 2), ("127.0.0.1", 1)):
+        said = []
+        serving.serve(settings, host=host, port=0, tell=said.append)
+        assert said[0].startswith(f"http://{host}:")
+        assert [("plain_http" in line) for line in said] == [False, True][:lines]
 
 
 def test_up_sees_whether_the_page_is_served():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from itsdangerous import URLSafeTimedSerializer
 from starlette.websockets import WebSocketDisconnect
 
 from dashboard import access
@@ -145,11 +146,36 @@ def test_a_token_logs_a_browser_in_and_its_removal_out(ask_at, token, settings, 
         assert answer.status_code == 200  # no redirect: the cookie is strict
         assert all(w in cookie for w in ("httponly", "samesite=strict", "; secure"))
         assert client.get(DATASETS).status_code == 200
-        forged = {"Cookie": f"{access.COOKIE}=WyJhZGEiLCAiIl0.x.y"}
         Tokens(settings).remove("ada")
         assert client.get(DATASETS).status_code == 401
-        client.cookies.clear()
-        assert client.get(DATASETS, headers=forged).status_code == 401
+
+
+def test_a_session_is_the_server_s_own_and_has_its_time(
+    ask_at, token, settings, monkeypatch
+):
+    (ada,) = Tokens(settings).list()
+    told = [ada.name, ada.sha256[:16]]
+
+    def status(content):
+        cookie = {"Cookie": f"{access.COOKIE}={content}"}
+        return client.get(DATASETS, headers=cookie).status_code
+
+    with ask_at() as client:
+        own = URLSafeTimedSerializer(Tokens(settings).secret(), "session")
+        good = own.dumps(told)
+        content, time_and_signature = good.split(".", 1)
+        for forged in (
+            URLSafeTimedSerializer("another key", "session").dumps(told),
+            own.dumps([ada.name, ""]),  # of no token
+            f"{content}.x.y",
+            f"{content}.",
+            content,
+            f".{time_and_signature}",
+        ):
+            assert status(forged) == 401
+        assert status(good) == 200
+        monkeypatch.setattr(access, "SESSION_SECONDS", -1)
+        assert status(good) == 401
 
 
 def test_the_cookie_needs_no_tls_on_loopback_or_where_told_so(ask_at, token):
@@ -157,6 +183,30 @@ def test_the_cookie_needs_no_tls_on_loopback_or_where_told_so(ask_at, token):
         with ask_at(name=name, **web) as client:
             answer = client.get("/login", params={"token": token})
             assert "secure" not in answer.headers["set-cookie"].lower()
+
+
+def test_a_login_that_the_browser_would_drop_is_told(ask_at, token):
+    """A browser keeps no secure cookie over http, so the form would come for ever."""
+    data = {"token": token}
+    with ask_at() as client:
+        http, https = (
+            {"Origin": f"{scheme}://lab.example:8080"} for scheme in ("http", "https")
+        )
+        dropped = client.post("/login", data=data, headers=http)
+        assert dropped.status_code == 403
+        assert "set-cookie" not in dropped.headers
+        for word in ("token is right", "certificate", "private_key", "plain_http"):
+            assert word in dropped.text
+        wrong = client.post("/login", data={"token": "no"}, headers=http)
+        assert "token is right" not in wrong.text
+        # A proxy before it does TLS.
+        kept = client.post("/login", data=data, headers=https)
+        assert "; secure" in kept.headers["set-cookie"].lower()
+    for name, web in (("localhost", {}), ("lab.example", {"plain_http": True})):
+        with ask_at(name=name, **web) as client:
+            headers = {"Origin": f"http://{name}:8080"}
+            kept = client.post("/login", data=data, headers=headers)
+            assert (kept.status_code, "set-cookie" in kept.headers) == (200, True)
 
 
 def test_logging_out_forgets_the_cookie(ask_at, token):
