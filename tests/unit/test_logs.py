@@ -171,21 +171,7 @@ def test_the_oldest_files_are_removed(tmp_path, monkeypatch):
     assert "line 49" in (tmp_path / "log").read_text()
 
 
-@pytest.fixture
-def logging_as_it_was(monkeypatch):
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
-    logging.captureWarnings(capture=False)  # another test may have begun it
-    yield
-    logging.captureWarnings(capture=False)
-    root.handlers[:], root.level = handlers, level
-
-
-def test_warnings_and_what_nobody_catches_are_logged(
-    logging_as_it_was, settings, tmp_path
-):
+def test_warnings_and_what_nobody_catches_are_logged(settings, tmp_path):
     file = tmp_path / "log"
     told = settings.model_copy(update={"log_file": file, "log_json": True})
     logs.set_up_logging(told)
