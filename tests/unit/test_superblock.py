@@ -7,7 +7,12 @@ from pathlib import Path
 import h5py
 import pytest
 
-from workers.quantify.superblock import SIGNATURE, SUPERBLOCK_BYTES, is_whole
+from workers.quantify.superblock import (
+    SIGNATURE,
+    SUPERBLOCK_BYTES,
+    end_of_file,
+    is_whole,
+)
 
 CORPUS = Path(__file__).parents[1] / "data" / "corpus"
 
@@ -26,6 +31,18 @@ def test_a_closed_file_of_every_version_is_whole(low, version):
     data = written_by_hdf5(low)
     assert data[8] == version
     assert is_whole(data[:SUPERBLOCK_BYTES], len(data))
+
+
+def test_a_file_that_is_being_written_tells_its_end_and_is_not_whole(tmp_path):
+    path = tmp_path / "file.hdf5"
+    with h5py.File(path, "w", libver="latest") as root:
+        root["x"] = [1.0, 2.0]
+        root.swmr_mode = True
+        root.flush()
+        head = path.read_bytes()[:SUPERBLOCK_BYTES]
+        assert 0 < end_of_file(head) <= path.stat().st_size
+        assert not is_whole(head, path.stat().st_size)
+    assert end_of_file(b"\0" * SUPERBLOCK_BYTES) is None
 
 
 @pytest.mark.parametrize("low", ["earliest", "v108", "v110"])

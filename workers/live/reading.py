@@ -16,6 +16,7 @@ from shared.errors import FileBusyError
 from workers.live import status as status_record
 from workers.live.replica import DIMS, HEADER, JSON, ROLE
 from workers.quantify.dataset import Variable
+from workers.quantify.superblock import SUPERBLOCK_BYTES, end_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,8 +31,6 @@ there are at most ten a second."""
 PAUSE = 0.001
 GROWING = 0.05
 """Seconds for which a file may be shorter than it says: it is being extended."""
-SUPERBLOCK, END_OF_FILE = 48, slice(28, 36)
-"""Its length, and where in it the file's length is: HDF5's format, version 3."""
 
 _OWN = frozenset({DIMS, ROLE, JSON, HEADER})
 
@@ -185,9 +184,8 @@ def _refuse_cut_off(raw: FileIO) -> None:
     deadline = time.monotonic() + GROWING
     while True:
         raw.seek(0)
-        superblock = raw.read(SUPERBLOCK)
-        end = int.from_bytes(superblock[END_OF_FILE], "little")
-        if len(superblock) == SUPERBLOCK and end <= os.fstat(raw.fileno()).st_size:
+        end = end_of_file(raw.read(SUPERBLOCK_BYTES))
+        if end is not None and end <= os.fstat(raw.fileno()).st_size:
             return
         if time.monotonic() > deadline:
             raise OSError("it is cut off")

@@ -41,9 +41,30 @@ def is_whole(head: bytes, length: int) -> bool:
     end-of-file address at 28. Offsets of 8 bytes, as HDF5 writes by default, are
     required.
     """
+    return _flag_and_end(head) == (0, length)
+
+
+def end_of_file(head: bytes) -> int | None:
+    """Tell where an HDF5 file says that it ends, also one that is open for writing.
+
+    Parameters
+    ----------
+    head
+        As of `is_whole`.
+
+    Returns
+    -------
+    int or None
+        Its length in bytes; None where no superblock is.
+    """
+    found = _flag_and_end(head)
+    return None if found is None else found[1]
+
+
+def _flag_and_end(head: bytes) -> tuple[int, int] | None:
     if len(head) < SUPERBLOCK_BYTES or not head.startswith(SIGNATURE):
         # No version writes a file this short: a root group follows the superblock.
-        return False
+        return None
     version = head[8]
     if version in (0, 1):
         # Version 1 has four bytes more before the addresses.
@@ -53,8 +74,8 @@ def is_whole(head: bytes, length: int) -> bool:
         flag = head[11]
         (end,) = struct.unpack_from("<Q", head, 28)
     else:
-        return False
-    return bool(flag == 0 and end == length)
+        return None
+    return flag, end
 
 
 def is_usual(head: bytes) -> bool:
