@@ -96,8 +96,7 @@ def add_page(house: House) -> None:
                         _tell(one)
                 shown = [one for one in found if isinstance(one, _Found)]
                 if shown:
-                    comparison = _Comparison(house.opened, shown, view)
-                    await comparison.begin(changed)
+                    await _Comparison(house.opened, shown, view, changed).begin()
 
         with body:
             ui.timer(0, show, once=True)  # the page does not wait for them
@@ -149,28 +148,35 @@ def _address(names: Sequence[str], view: View) -> str:
 
 
 class _Comparison:
-    """The plot of several datasets' curves of one dimension; empty before `begin`."""
+    """The plot of several datasets' curves of one dimension; empty before `begin`.
+
+    Parameters
+    ----------
+    opened
+        Where the datasets are opened.
+    found
+        Which.
+    view
+        What of them is shown at first.
+    changed
+        Is told what somebody wants to see.
+    """
 
     def __init__(
         self,
         opened: OpenedDatasets,
         found: list[_Found],
         view: View,
+        changed: Callable[[View], None],
     ) -> None:
         self._opened = opened
         self._found = found
         self._view = view
+        self._changed = changed
         self._drawing = Newest(self._figures, self._show, self._fail)
 
-    async def begin(self, changed: Callable[[View], None]) -> None:
-        """Put the controls and draw the first curve, or say that there is none.
-
-        Parameters
-        ----------
-        changed
-            Is told what somebody wants to see.
-        """
-        self._changed = changed
+    async def begin(self) -> None:
+        """Put the controls and draw the first curve, or say that there is none."""
         labels: dict[str, str] = {}
         for one in self._found:
             for name, curve in curves(one.outline).items():
