@@ -9,8 +9,6 @@ may change anything in the name of who looks at it.
 from __future__ import annotations
 
 import logging
-import time
-from collections import OrderedDict, deque
 from functools import partial
 from http import HTTPStatus
 from ipaddress import ip_address, ip_network
@@ -25,6 +23,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from dashboard.login import logged_in_page, login_page, refusal_page
 from dashboard.problems import problem
 from dashboard.stay import NOT_LET_IN, Stay
+from dashboard.wrongtokens import WrongTokens
 from quantify_sync.noting import user_name
 from shared.errors import QuantifySyncError
 from shared.webaccess import LOOPBACK_NAMES, TLS_HINT, is_loopback
@@ -44,11 +43,6 @@ ALIVE = "/alive"
 COOKIE = "quantify_sync"
 SESSION_SECONDS = 30 * 86_400
 """For how long a browser stays logged in."""
-FAILURES, FAILURES_SECONDS = 10, 60.0
-"""Wrong tokens of one address within so many seconds; further ones are told to wait,
-and not logged."""
-REMEMBERED = 10_000
-"""Addresses with wrong tokens that are remembered."""
 LOGIN_BYTES = 4096
 """Of what the login form sends."""
 
@@ -125,7 +119,7 @@ class Guard:
         self._tokens = tokens
         self._proxies = [ip_network(text) for text in rules.web.trusted_proxies]
         self._signer = URLSafeTimedSerializer(tokens.secret(), "session")
-        self._failures = _Failures()
+        self._wrong = WrongTokens()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -134,8 +128,10 @@ class Guard:
             return
         answer = await self._answer(scope, receive)
         if answer is None:
-            stay = Stay(self._app, partial(self._may_stay, scope["state"]["token"]))
-            await stay(scope, receive, _with_headers(scope, send))
+            token = scope["state"]["token"]
+            may_stay = partial(self._may_stay, token)
+            app = Stay(self._app, may_stay) if token else self._app
+            await app(scope, receive, _with_headers(scope, send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": NOT_LET_IN})
         else:
@@ -220,10 +216,10 @@ class Guard:
                 return token
         return None
 
-    def _may_stay(self, token: Token | None) -> bool:
-        """Whether who came in by a token, or without one, is still let in."""
+    def _may_stay(self, token: Token) -> bool:
+        """Whether who came in by a token is still let in."""
         try:
-            return token is None or token in self._tokens.list()
+            return token in self._tokens.list()
         except QuantifySyncError:  # their file is damaged: nobody is let in
             return False
 
@@ -233,14 +229,14 @@ class Guard:
         if owner := self._tokens.owner(token):
             return owner
         peer = str((scope.get("client") or ("",))[0])
-        if wait := self._failures.wait(peer):
+        if wait := self._wrong.wait(peer):
             return _refusal(
                 scope,
                 429,
                 "Too many wrong tokens came from this address: wait, then try again.",
                 {"Retry-After": str(wait)},
             )
-        self._failures.add(peer)
+        self._wrong.add(peer)
         logger.warning("A wrong token came from %s", peer)
         return _refusal(
             scope,
@@ -295,28 +291,6 @@ class Guard:
     def _is_secure(self, request: Request) -> bool:
         loopback = _host_name(request.headers.get("host", "")) in LOOPBACK_NAMES
         return not (loopback or self._rules.web.plain_http)
-
-
-class _Failures:
-    """Wrong tokens of the last minute, by address."""
-
-    def __init__(self) -> None:
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def add(self, peer: str) -> None:
-        times = self._times.setdefault(peer, deque(maxlen=FAILURES))
-        times.append(time.monotonic())
-        self._times.move_to_end(peer)
-        while len(self._times) > REMEMBERED:
-            self._times.popitem(last=False)
-
-    def wait(self, peer: str) -> int:
-        """Tell for how many seconds an address has to wait; 0 for not at all."""
-        times = self._times.get(peer)
-        if times is None or len(times) < FAILURES:
-            return 0
-        left = times[0] + FAILURES_SECONDS - time.monotonic()
-        return max(0, int(left) + 1) if left > 0 else 0
 
 
 def _let_in(

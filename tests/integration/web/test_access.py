@@ -8,7 +8,7 @@ import pytest
 from itsdangerous import URLSafeTimedSerializer
 from starlette.websockets import WebSocketDisconnect
 
-from dashboard import access
+from dashboard import access, wrongtokens
 from quantify_sync.page import refuse_unguarded
 from quantify_sync.webtokens import Tokens
 from shared.errors import ConfigurationError
@@ -229,7 +229,7 @@ def test_no_login_leads_elsewhere(ask_at, token, then):
 
 def test_too_many_wrong_tokens_have_to_wait(ask_at, monkeypatch):
     with ask_at() as client:
-        for _ in range(access.FAILURES):
+        for _ in range(wrongtokens.FAILURES):
             assert client.get(DATASETS, headers=bearer("no")).status_code == 401
         late = client.get(DATASETS, headers=bearer("no"))
         assert late.status_code == 429
@@ -238,13 +238,13 @@ def test_too_many_wrong_tokens_have_to_wait(ask_at, monkeypatch):
         assert form.status_code == 429
         assert 0 < int(form.headers["retry-after"]) <= 61
         now = time.monotonic
-        monkeypatch.setattr(access.time, "monotonic", lambda: now() + 61)
+        monkeypatch.setattr(wrongtokens.time, "monotonic", lambda: now() + 61)
         assert client.get(DATASETS, headers=bearer("no")).status_code == 401
 
 
 def test_a_right_token_does_not_wait_for_others_wrong_ones(ask_at, token):
     with ask_at() as client:  # an office has one address
-        for _ in range(access.FAILURES + 1):
+        for _ in range(wrongtokens.FAILURES + 1):
             late = client.get(DATASETS, headers=bearer("no"))
         assert late.status_code == 429
         assert client.get(DATASETS, headers=bearer(token)).status_code == 200
